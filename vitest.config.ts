@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests import the packages by name, that is, what `npm run build` wrote: worker threads and child processes
+// load compiled files, so nothing else would test what ships.
+export default defineConfig({
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    globalSetup: ['test/support/setup.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    // Tests that kill processes share CI's machine with others; what fails twice there is broken.
+    retry: process.env.CI === 'true' ? 1 : 0,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+})
