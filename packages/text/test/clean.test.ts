@@ -1,0 +1,138 @@
+import { CLEANING_DEFAULTS, CLEANING_STEPS, type CleaningStep, clean } from '@millrace/text'
+import { describe, expect, test } from 'vitest'
+import { scrap, seeded } from './samples.js'
+
+const only = (...steps: CleaningStep[]) => ({
+  ...CLEANING_DEFAULTS,
+  ...Object.fromEntries(CLEANING_STEPS.map((step) => [step, steps.includes(step)])),
+})
+const run = (text: string, ...steps: CleaningStep[]) => clean(text, only(...steps)).text
+
+describe('each step, alone', () => {
+  test('newlines: every kind of line break becomes LF', () => {
+    expect(run('a\r\nb\rc\u2028d\u2029e\u0085f\u000bg\fh', 'newlines')).toBe('a\nb\nc\nd\ne\nf\ng\nh')
+  })
+
+  test('controls: what nobody sees goes, joiners stay', () => {
+    expect(run('\ufeffa\u0000b\u200bc\u007fd\u0090\u202ee\tf\n', 'controls')).toBe('abcde\tf\n')
+    expect(run('👩‍👩‍👧 می‌خواهم', 'controls')).toBe('👩‍👩‍👧 می‌خواهم')
+  })
+
+  test('nfc: composed letters, Hangul, and singletons', () => {
+    expect(run('cafe\u0301 \u1112\u1161\u11ab \u212b', 'nfc')).toBe('café 한 Å')
+    expect(run(`a${'\u0301'.repeat(300_000)}`, 'nfc').startsWith('á\u0301')).toBe(true)
+  })
+
+  test('frontMatter: a closed block of keys at the very start', () => {
+    expect(run('---\ntitle: A\ntags:\n  - x\n- y\n# note\n---\nBody', 'frontMatter')).toBe('\nBody')
+    for (const kept of [
+      '---\nA rule, then text\n---\nBody',
+      '---\ntitle: A\nBody',
+      'Text\n---\na: b\n---',
+      '---\n\nNote: x\n\n---\n',
+    ]) {
+      expect(run(kept, 'frontMatter')).toBe(kept)
+    }
+  })
+
+  test('htmlComments: outside code only, and never joining two words', () => {
+    expect(run('<!-- licence\n-->\n\nA<!-- x -->B <!---->C', 'htmlComments')).toBe('\n\nA B C')
+    const code = '```html\n<!-- kept -->\n```\n'
+    expect(run(`${code}<!-- gone -->`, 'htmlComments')).toBe(code)
+    for (const kept of [
+      'write `<!-- this -->`',
+      'open <!-- never closed',
+      '~~~\n```\n<!-- a -->',
+      '> ```\n> <!-- a -->\n> ```',
+    ]) {
+      expect(run(kept, 'htmlComments')).toBe(kept)
+    }
+    expect(run('```a` <!-- inline code, no fence -->', 'htmlComments')).toBe('```a` ')
+  })
+
+  test('tables: rulers are three dashes a column, text and rules are left alone', () => {
+    expect(run('| a | b |\n|:--------|----------------:|\n| -------- | x |\n-----', 'tables')).toBe(
+      '| a | b |\n|:---|---:|\n| -------- | x |\n-----',
+    )
+  })
+
+  test('whitespace: one space inside lines, indentation kept, one empty line at most, ends trimmed', () => {
+    expect(run('\n  a \u00a0\u3000b\t \n\n\n\n  - c  d\n\te \n', 'whitespace')).toBe('a b\n\n  - c d\n\te')
+    expect(run('a\n\u00a0\u00a0b', 'whitespace')).toBe('a\n  b')
+  })
+
+  test('a step that is off leaves its matter in place', () => {
+    for (const step of CLEANING_STEPS) {
+      const messy = '---\na: b\n---\r\n<!-- c -->\u0000e\u0301  x\n|--------|\n'
+      expect(clean(messy, { ...CLEANING_DEFAULTS, [step]: false }).text).not.toBe(clean(messy).text)
+    }
+  })
+})
+
+describe('the way back to the submitted text', () => {
+  const found = (source: string, word: string) => {
+    const { text, span } = clean(source)
+    const at = text.indexOf(word)
+    const { start, end } = span(at, at + word.length)
+    return source.slice(start, end)
+  }
+
+  test('a span of cleaned text names the characters it came from', () => {
+    const source =
+      '\ufeff---\r\ntitle: A\r\n---\r\n<!-- x -->\r\n\r\n\r\nOne  two\u0000three cafe\u0301 <!-- y --> end.\r\n'
+    expect(found(source, 'One two')).toBe('One  two')
+    expect(found(source, 'twothree')).toBe('two\u0000three')
+    expect(found(source, 'three')).toBe('three')
+    expect(found(source, 'café')).toBe('cafe\u0301')
+    expect(found(source, 'end.')).toBe('end.')
+  })
+
+  test('a text with nothing to clean is the same string with the same positions', () => {
+    const { text, span } = clean('Nothing to do here.')
+    expect(text).toBe('Nothing to do here.')
+    expect(span(3, 9)).toEqual({ start: 3, end: 9 })
+  })
+
+  test('for anything at all: in order, inside the text, and every cleaned span cleans to itself', () => {
+    const random = seeded(11)
+    for (let round = 0; round < 400; round++) {
+      const source = scrap(random, 1 + Math.floor(random() * 40))
+      const { text, span } = clean(source)
+      let last = { start: 0, end: 0 }
+      for (let at = 0; at < text.length; at++) {
+        const here = span(at, at + 1)
+        expect(here.start).toBeGreaterThanOrEqual(last.start)
+        expect(here.end).toBeGreaterThanOrEqual(last.end)
+        expect(here.end).toBeLessThanOrEqual(source.length)
+        if (/[\w你好世界]/.test(text[at] ?? ''))
+          expect(source.slice(here.start, here.end)).toContain(text[at])
+        last = here
+      }
+    }
+  })
+})
+
+test('cleaning twice is cleaning once, whatever the text and the steps', () => {
+  const random = seeded(5)
+  for (let round = 0; round < 20_000; round++) {
+    const source = scrap(random, 1 + Math.floor(random() * 30))
+    const options = round % 2 === 0 ? CLEANING_DEFAULTS : only(...CLEANING_STEPS.filter(() => random() < 0.6))
+    const once = clean(source, options).text
+    expect(clean(once, options).text).toBe(once)
+  }
+})
+
+test.each([
+  ['CRLF', 'a b\r\n'],
+  ['combining marks', '\u0301'],
+  ['decomposed letters', 'e\u0301 '],
+  ['comment openers', '<!-- '],
+  ['backticks', '`'],
+  ['spaces', ' '],
+  ['front matter lines', '---\nk: v\n'],
+  ['table rulers', '|-----'],
+])('4 million characters of %s take seconds at most', (_name, unit) => {
+  const started = performance.now()
+  clean(unit.repeat(Math.ceil(4_000_000 / unit.length)))
+  expect(performance.now() - started).toBeLessThan(10_000)
+})
