@@ -1,0 +1,88 @@
+import type { CodedError } from '@millrace/errors'
+import type { Priority } from './batch.js'
+import type { ModelState } from './loads.js'
+import type { ModelManifest } from './manifest.js'
+import type { TextKind } from './protocol.js'
+import type { EmbedResult } from './requests.js'
+
+/** What the engine reports to; a pino logger fits. */
+export interface EngineLog {
+  info(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface EngineOptions {
+  /** Folders that hold model folders; of two models with one id the first folder's counts. */
+  readonly modelDirs: readonly string[]
+  /** Cores of one forward pass. Default: those this process may use. */
+  readonly threads?: number | undefined
+  /** Padded tokens of a forward pass. Default: what was measured for the model, in its manifest. */
+  readonly batchTokens?: number | undefined
+  /**
+   * Padded tokens × longest row of a pass, which bounds the memory of attention. Default 2^20: with 12 heads
+   * in float32 50 MB. A text that is alone is never refused.
+   */
+  readonly attentionBudget?: number | undefined
+  /** Default: silence. */
+  readonly log?: EngineLog | undefined
+}
+
+export interface EmbedRequest {
+  readonly model: string
+  readonly texts: readonly string[]
+  readonly kind: TextKind
+  /** Default: interactive for queries, bulk for documents. */
+  readonly priority?: Priority | undefined
+  /** Stops waiting; texts that are not in the model yet are dropped. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Sums since the engine was opened, but for `waiting`. */
+export interface EngineStats {
+  /** Texts submitted and not answered. */
+  readonly waiting: number
+  readonly texts: number
+  /** Special tokens included. */
+  readonly tokens: number
+  /** Texts that got an error. */
+  readonly failures: number
+  readonly batches: number
+  readonly paddedTokens: number
+  /** Time in the model, in milliseconds. */
+  readonly busyMs: number
+  /** Deaths of the inference thread. */
+  readonly crashes: number
+}
+
+export interface Engine {
+  models(): ModelManifest[]
+  /** @throws CodedError UNKNOWN_MODEL, naming those that are there */
+  manifest(id: string): ModelManifest
+  /** The model's folder. @throws CodedError UNKNOWN_MODEL */
+  dir(id: string): string
+  /**
+   * Brings a model into memory; one that is there or on its way is not loaded again, one that failed is tried
+   * again.
+   * @throws CodedError UNKNOWN_MODEL, MODEL_FILE_ALTERED, MODEL_FILE_MISSING, INVALID_TOKENIZER, INVALID_GRAPH,
+   * ENGINE_CRASHED
+   */
+  load(id: string): Promise<ModelManifest>
+  /** @throws CodedError UNKNOWN_MODEL */
+  state(id: string): ModelState
+  /** Why the state is `failed`. */
+  failure(id: string): CodedError | undefined
+  /**
+   * A result a text, in order: its vector, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, EMBED_FAILED,
+   * NAN_VECTOR). Loads the model where needed.
+   * @throws CodedError UNKNOWN_MODEL, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
+   */
+  embed(request: EmbedRequest): Promise<EmbedResult[]>
+  /**
+   * Tokens of each text, special ones included, exactly as in `embed`; does not wait for the model.
+   * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER
+   */
+  count(model: string, texts: readonly string[]): Promise<number[]>
+  stats(): EngineStats
+  /** Refuses what is waiting, lets the pass that is running end, and frees the models. */
+  close(): Promise<void>
+}

@@ -1,0 +1,200 @@
+import { CodedError, messageOf } from '@millrace/errors'
+import { type FoundModel, findModels, modelOf } from './catalog.js'
+import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
+import { coresAvailable } from './cores.js'
+import { type InferenceThread, type StartThread, startThread } from './host.js'
+import { createLoads } from './loads.js'
+import { fromPlain } from './plain.js'
+import type { FromThread, ResultsMessage } from './protocol.js'
+import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
+import { unpackResults } from './results.js'
+import { openTokenizer, type Tokenizer } from './tokenizer.js'
+
+const ATTENTION_BUDGET = 1 << 20
+/** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
+const CLOSE_GRACE_MS = 10_000
+
+/**
+ * Opens an engine over the models in these folders. No model is loaded yet and no thread runs; a thread that
+ * dies is replaced, and what it had loaded is loaded again.
+ * @param start starts the inference thread; tests hand in one that they can kill
+ * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
+ */
+export function openEngine(options: EngineOptions, start: StartThread = startThread): Engine {
+  const { log } = options
+  const models = findModels(options.modelDirs)
+  const data = {
+    threads: options.threads ?? coresAvailable(),
+    batchTokens: options.batchTokens,
+    attentionBudget: options.attentionBudget ?? ATTENTION_BUDGET,
+  }
+  const requests = new Map<number, Request>()
+  const tokenizers = new Map<string, Promise<Tokenizer>>()
+  const sums = { texts: 0, tokens: 0, failures: 0, batches: 0, paddedTokens: 0, busyMs: 0, crashes: 0 }
+  const loads = createLoads((id) => {
+    const { dir, manifest } = modelOf(models, id)
+    running().post({ type: 'load', dir, manifest })
+    hold()
+  })
+  let lastId = 0
+  let isClosed = false
+  let thread: InferenceThread | undefined
+
+  function running(): InferenceThread {
+    thread ??= start(data, { message: receive, exit: threadDied })
+    return thread
+  }
+
+  /** The process stays as long as somebody waits for the thread. */
+  const hold = () => thread?.hold(requests.size > 0 || loads.isLoading())
+
+  function receive(message: FromThread): void {
+    if (message.type === 'loaded') {
+      log?.info({ model: message.model, ms: message.ms, threads: data.threads }, 'the model is loaded')
+      loads.succeeded(message.model)
+    } else if (message.type === 'notLoaded') {
+      log?.error({ model: message.model, ...message.error }, 'the model did not load')
+      loads.failed(message.model, fromPlain(message.error))
+    } else {
+      receiveResults(message)
+    }
+    hold()
+  }
+
+  function receiveResults(message: ResultsMessage): void {
+    sums.batches += message.pass.rows > 0 ? 1 : 0
+    sums.paddedTokens += message.pass.paddedTokens
+    sums.busyMs += message.pass.ms
+    for (const { request: id, index, tokens, windows, outcome } of unpackResults(message)) {
+      const isFailure = outcome instanceof CodedError
+      sums.texts++
+      sums.tokens += tokens
+      sums.failures += isFailure ? 1 : 0
+      const request = requests.get(id) // gone: its caller has given up
+      const result = isFailure
+        ? { error: outcome }
+        : { vector: outcome, tokens, windows, truncated: false as const }
+      if (request !== undefined && keepResult(request, index, result))
+        settle(request)?.resolve(request.results)
+    }
+    feed()
+  }
+
+  function feed(): void {
+    for (const message of takeSlices(requests)) running().post(message)
+  }
+
+  /** Takes a request off the books; undefined when it was off already. */
+  function settle(request: Request): Request | undefined {
+    return requests.delete(request.id) ? request : undefined
+  }
+
+  function threadDied(error: unknown): void {
+    thread = undefined
+    if (isClosed) return
+    sums.crashes++
+    const crashed = new CodedError('ENGINE_CRASHED', `The inference thread died: ${messageOf(error)}`, {
+      hint: 'Try again: a new one starts by itself',
+      retryable: true,
+      cause: error,
+    })
+    log?.error({ err: error, texts: waiting() }, 'the inference thread died')
+    const lost = loads.lost(crashed)
+    rejectAll(crashed)
+    // At once, not at the next call: whoever asks for readiness before sending work would wait for ever.
+    for (const id of lost) loads.load(id).catch(() => undefined)
+  }
+
+  function rejectAll(error: CodedError): void {
+    for (const request of requests.values()) settle(request)?.reject(error)
+  }
+
+  const waiting = () =>
+    [...requests.values()].reduce((sum, { texts, answered }) => sum + texts.length - answered, 0)
+
+  function submit({ model, texts, kind, priority, signal }: EmbedRequest): Promise<EmbedResult[]> {
+    return new Promise((resolve, reject) => {
+      const request: Request = {
+        id: ++lastId,
+        model,
+        kind,
+        priority: priority ?? (kind === 'query' ? 'interactive' : 'bulk'),
+        texts: [...texts],
+        results: [],
+        sent: 0,
+        answered: 0,
+        charsOut: 0,
+        resolve: (results) => {
+          signal?.removeEventListener('abort', abort)
+          resolve(results)
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', abort)
+          reject(error)
+        },
+      }
+      function abort(): void {
+        thread?.post({ type: 'drop', request: request.id })
+        settle(request)?.reject(aborted(signal))
+        feed()
+        hold()
+      }
+      signal?.addEventListener('abort', abort)
+      requests.set(request.id, request)
+      feed()
+      hold()
+    })
+  }
+
+  return {
+    models: () => [...models.values()].map(({ manifest }) => manifest),
+    manifest: (id) => modelOf(models, id).manifest,
+    dir: (id) => modelOf(models, id).dir,
+    load: async (id) => {
+      const { manifest } = modelOf(models, id)
+      if (isClosed) throw closed()
+      await loads.load(id)
+      return manifest
+    },
+    state: (id) => loads.state(modelOf(models, id).manifest.id),
+    failure: (id) => loads.failure(modelOf(models, id).manifest.id),
+    embed: async (request) => {
+      modelOf(models, request.model)
+      if (request.texts.length === 0) return []
+      if (isClosed) throw closed()
+      if (request.signal?.aborted) throw aborted(request.signal)
+      await loads.load(request.model)
+      // Both may have happened while it was loading.
+      if (isClosed) throw closed()
+      if (request.signal?.aborted) throw aborted(request.signal)
+      return submit(request)
+    },
+    count: async (id, texts) => (await hostTokenizer(tokenizers, modelOf(models, id))).count(texts),
+    stats: () => ({ waiting: waiting(), ...sums }),
+    close: async () => {
+      if (isClosed) return
+      isClosed = true
+      loads.lost(closed())
+      rejectAll(closed())
+      await thread?.stop(CLOSE_GRACE_MS)
+    },
+  }
+}
+
+/** A second tokenizer, in this thread: the inference thread answers between two passes only. */
+function hostTokenizer(
+  opened: Map<string, Promise<Tokenizer>>,
+  { dir, manifest }: FoundModel,
+): Promise<Tokenizer> {
+  const known = opened.get(manifest.id)
+  if (known !== undefined) return known
+  const opening = openTokenizer(dir)
+  opened.set(manifest.id, opening)
+  opening.catch(() => opened.delete(manifest.id)) // may be tried again
+  return opening
+}
+
+const aborted = (signal: AbortSignal | undefined): CodedError =>
+  new CodedError('ABORTED', 'The caller gave up before its texts were embedded', { cause: signal?.reason })
+
+const closed = (): CodedError => new CodedError('ENGINE_CLOSED', 'The engine is closed', { retryable: true })

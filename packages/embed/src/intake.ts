@@ -1,0 +1,81 @@
+import { CodedError, messageOf } from '@millrace/errors'
+import type { ModelManifest } from './manifest.js'
+import type { TextsMessage } from './protocol.js'
+import type { DoneText } from './results.js'
+import type { Rows } from './rows.js'
+import { emptyText, instructed, openText, refusal, type Text, windowsOf } from './texts.js'
+import type { Tokenizer } from './tokenizer.js'
+
+/** What the intake needs of a loaded model. */
+export interface IntakeModel {
+  readonly manifest: ModelManifest
+  readonly tokenizer: Tokenizer
+}
+
+/** Turns texts into rows. The tokenizer works in native threads meanwhile, also while a pass is running. */
+export interface Intake {
+  /** Resolves when the rows are there, and to the texts that get none. */
+  take(message: TextsMessage): Promise<DoneText[]>
+  /** Forgets a request: what is being tokenized for it makes no rows. */
+  drop(request: number): void
+  /** Resolves when the interactive texts that came until now are rows. */
+  interactive(): Promise<unknown>
+}
+
+export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeModel): Intake {
+  const running = new Map<TextsMessage, Promise<unknown>>()
+  const dropped = new WeakSet<TextsMessage>()
+
+  async function tokenize(message: TextsMessage): Promise<DoneText[]> {
+    const { manifest, tokenizer } = modelOf(message.model)
+    const refusals = message.texts.map(refusal)
+    const given = message.texts.filter((_, i) => refusals[i] === undefined)
+    const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
+    if (dropped.has(message)) return []
+    const special = tokenizer.special.before.length + tokenizer.special.after.length
+    const done: DoneText[] = []
+    let next = 0
+    for (const [i, error] of refusals.entries()) {
+      const index = message.first + i
+      const ids = error === undefined ? encoded[next++] : undefined
+      if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
+      else {
+        const windows = windowsOf(ids, tokenizer, manifest.tokensMax)
+        rows.add(openText(message, index, ids.length + special, windows.length), windows)
+      }
+    }
+    return done
+  }
+
+  return {
+    take: async (message) => {
+      const work = tokenize(message).catch((error: unknown) =>
+        message.texts.map((_, i) => refused(message, message.first + i, untokenized(error))),
+      )
+      running.set(message, work)
+      try {
+        return await work
+      } finally {
+        running.delete(message)
+      }
+    },
+    drop: (request) => {
+      for (const message of running.keys()) if (message.request === request) dropped.add(message)
+    },
+    interactive: () =>
+      Promise.all(
+        [...running].flatMap(([message, work]) => (message.priority === 'interactive' ? [work] : [])),
+      ),
+  }
+}
+
+const refused = ({ request }: TextsMessage, index: number, outcome: CodedError): DoneText => ({
+  request,
+  index,
+  tokens: 0,
+  windows: 0,
+  outcome,
+})
+
+const untokenized = (error: unknown): CodedError =>
+  new CodedError('EMBED_FAILED', `The tokenizer failed: ${messageOf(error)}`, { cause: error })

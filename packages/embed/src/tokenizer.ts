@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CodedError, messageOf } from '@millrace/errors'
+import { type Encoding, Tokenizer as Native } from 'tokenizers'
+import { z } from 'zod'
+import { pieces } from './windows.js'
+
+/** A model's tokenizer with truncation and padding off, and its special tokens where a text begins and ends only. */
+export interface Tokenizer {
+  /** Tokens that stand before and after every text. */
+  readonly special: { readonly before: Int32Array; readonly after: Int32Array }
+  /**
+   * Tokens of each text, special ones included, in order; nothing is refused, an empty text has the special
+   * tokens only. Works in native threads, in slices that keep the calling thread below a few milliseconds.
+   */
+  readonly count: (texts: readonly string[]) => Promise<number[]>
+  /** Token ids of each text without special tokens, in order. */
+  readonly encode: (texts: readonly string[]) => Promise<Int32Array[]>
+}
+
+/**
+ * Bounds of one native call. Measured with both models: handing over and reading the answer takes the calling
+ * thread 0.4 ms for 1,024 texts and 0.2 ms for 256,000 characters, the native threads 12 and 70 ms.
+ */
+const CALL_TEXTS_MAX = 1_024
+const CALL_CHARS_MAX = 1 << 18
+
+const bare = { addSpecialTokens: false }
+
+/**
+ * Opens `tokenizer.json` in a model's folder. Parsing blocks the thread: 10 to 40 ms for a vocabulary of 30,000.
+ * @throws CodedError INVALID_TOKENIZER when the file is missing or the library does not take it
+ */
+export async function openTokenizer(dir: string): Promise<Tokenizer> {
+  const file = join(dir, 'tokenizer.json')
+  try {
+    const native = Native.fromString(withoutMarkup(await readFile(file, 'utf8')))
+    // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
+    native.disableTruncation()
+    native.disablePadding()
+    const special = await specialTokens(native)
+    const length = special.before.length + special.after.length
+    return {
+      special,
+      count: async (texts) => {
+        const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
+        return counts.map((parts) => parts.reduce((sum, part) => sum + part, length))
+      },
+      encode: async (texts) => {
+        const ids = await inPieces(native, texts, (encoding) => encoding.getIds())
+        return ids.map((parts) => Int32Array.from(parts.length === 1 ? (parts[0] ?? []) : parts.flat()))
+      },
+    }
+  } catch (error) {
+    if (error instanceof CodedError) throw error
+    throw new CodedError('INVALID_TOKENIZER', `Cannot open ${file}: ${messageOf(error)}`, {
+      hint: 'Copy the model again; `tokenizer.json` must be in the format of Hugging Face tokenizers',
+      cause: error,
+    })
+  }
+}
+
+const tokenizerFile = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean() })).optional(),
+  model: z.looseObject({ vocab: z.unknown() }),
+})
+
+/**
+ * Special tokens are also cut out of the text itself ("[SEP]" in a document would end its first sentence for the
+ * model). The native tokenizer has no switch for that in JavaScript, but what is not listed as an added token is
+ * text like any other. Only those that the vocabulary knows under the same id are taken off the list, so that no
+ * id moves; the post-processor, which puts them around a text, has ids of its own.
+ */
+function withoutMarkup(json: string): string {
+  const parsed = tokenizerFile.parse(JSON.parse(json))
+  const ids = parsed.model.vocab
+  const known = (content: string, id: number) =>
+    typeof ids === 'object' && ids !== null && !Array.isArray(ids) && Reflect.get(ids, content) === id
+  const kept = parsed.added_tokens?.filter(({ special, content, id }) => !(special && known(content, id)))
+  return JSON.stringify({ ...parsed, added_tokens: kept ?? [] })
+}
+
+/** Finds them by encoding a text with and without. */
+async function specialTokens(native: Native): Promise<Tokenizer['special']> {
+  const [whole, inner] = await Promise.all([native.encode('a'), native.encode('a', null, bare)])
+  const ids = whole.getIds()
+  const length = inner.getLength()
+  const at = ids.findIndex((_, i) => inner.getIds().every((id, j) => ids[i + j] === id))
+  if (length === 0 || at < 0) {
+    throw new CodedError('INVALID_TOKENIZER', 'The tokenizer gives no tokens for the text "a"')
+  }
+  return {
+    before: Int32Array.from(ids.slice(0, at)),
+    after: Int32Array.from(ids.slice(at + length)),
+  }
+}
+
+/** Reads something off each piece of each text, a bounded number of texts and characters a call. */
+async function inPieces<T>(
+  native: Native,
+  texts: readonly string[],
+  read: (encoding: Encoding) => T,
+): Promise<T[][]> {
+  const results: T[][] = texts.map(() => [])
+  let call: string[] = []
+  let owners: number[] = []
+  let chars = 0
+  const flush = async () => {
+    const encodings = call.length === 0 ? [] : await native.encodeBatch(call, bare)
+    for (const [i, encoding] of encodings.entries()) results[owners[i] ?? -1]?.push(read(encoding))
+    call = []
+    owners = []
+    chars = 0
+  }
+  for (const [owner, text] of texts.entries()) {
+    for (const piece of pieces(text)) {
+      if (call.length >= CALL_TEXTS_MAX || chars + piece.length > CALL_CHARS_MAX) await flush()
+      call.push(piece)
+      owners.push(owner)
+      chars += piece.length
+    }
+  }
+  await flush()
+  return results
+}
