@@ -1,0 +1,72 @@
+export { type Db, type DbKind, type DbOptions, openDb, type Session, type Tx } from './connect.js'
+export {
+  type ChunkRow,
+  countDocuments,
+  type DocumentCounts,
+  type DocumentRow,
+  deleteDocument,
+  getDocument,
+  listChunks,
+  listDocuments,
+  type NewDocument,
+  NO_DOCUMENTS,
+  type Upserted,
+  upsertDocuments,
+} from './documents.js'
+export {
+  type DomainRow,
+  deleteDomain,
+  generationModel,
+  getDomain,
+  insertDomain,
+  listDomains,
+  type NewDomain,
+  updateDomain,
+} from './domains.js'
+export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export { buildIndex, type IndexPolicy } from './indexes.js'
+export {
+  getIngestion,
+  type IngestionError,
+  type IngestionRow,
+  insertIngestion,
+  listIngestionErrors,
+  sealIngestion,
+} from './ingestions.js'
+export {
+  countAttempt,
+  type DispatchPolicy,
+  dispatch,
+  type FailedText,
+  type Lease,
+  type LeasedText,
+  listLeases,
+  openLease,
+  renewLease,
+  type StoredLease,
+  storeLease,
+} from './leases.js'
+export { MIGRATIONS_DIR, migrate } from './migrate.js'
+export {
+  type ClaimedDocument,
+  claimDocuments,
+  type DocumentRange,
+  failDocuments,
+  type PreparedChunk,
+  type PreparedDocument,
+  storeChunks,
+} from './prepare.js'
+export type { DocumentState, IngestionState, LevelRow, Metadata } from './schema.js'
+export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type Backlog,
+  backlog,
+  rangesOf,
+  recheckDocuments,
+  reclaimDocuments,
+  releaseOwners,
+  sweepOrphans,
+  takeSweep,
+} from './sweep.js'
+export { countVectors, type VectorRow } from './vectors.js'
+export { listWorkers, removeWorker, reportWorker, type WorkerRow, workerSlots } from './workers.js'

@@ -1,0 +1,258 @@
+import { type Db, one, type Tx } from './connect.js'
+import { holdWaiting, publish } from './publish.js'
+import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
+
+export interface Lease {
+  readonly id: number
+  readonly generationId: number
+}
+
+export interface DispatchPolicy {
+  /** Leases that may be out at a time. */
+  readonly leasesMax: number
+  /** Tokens a lease is filled to; one longer text is a lease of its own. */
+  readonly leaseTokens: number
+  /** Texts in a lease at most. */
+  readonly leaseTexts: number
+  /** How long a lease is good for without a sign of life, in seconds. */
+  readonly leaseSeconds: number
+}
+
+/**
+ * Hands out free texts as leases until `leasesMax` are out; returns the new ones, whose jobs the caller
+ * enqueues. Generations take turns by tokens (start-time fair queueing), so that one domain's million
+ * documents do not delay another's ten. One dispatcher at a time: the role's row is the lock.
+ */
+export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
+  return db.transact(async (tx) => {
+    await tx.query(`select 1 from millrace.roles where name = 'dispatch' for update`)
+    await tx.query('delete from millrace.leases where leased_until < now()')
+    const out = one(
+      await tx.query<{ count: number }>('select count(*)::int as count from millrace.leases'),
+      'leases out',
+    )
+    const leases: Lease[] = []
+    while (out.count + leases.length < policy.leasesMax) {
+      const lease = await leaseNext(tx, policy)
+      if (lease === undefined) break
+      leases.push(lease)
+    }
+    return leases
+  })
+}
+
+/** A lease for the generation whose turn it is; undefined when no text is free. */
+async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
+  const turn = await tx.query<{ id: number; start: number }>(
+    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start
+     from millrace.generations g
+     join millrace.roles r on r.name = 'dispatch'
+     left join millrace.turns t on t.generation_id = g.id
+     where exists (select 1 from millrace.pending p where p.generation_id = g.id and p.lease_id is null)
+     order by start, g.id
+     limit 1`,
+  )
+  const next = turn[0]
+  if (next === undefined) return undefined
+  const leased = await tx.query<{ id: number; tokens: number }>(
+    `with free as (
+       select text_hash, tokens, sum(tokens) over (order by seq) - tokens as before, seq
+       from (
+         select text_hash, tokens, seq from millrace.pending
+         where generation_id = $1 and lease_id is null
+         order by seq limit $3
+       ) first_come
+     ), taken as (
+       select text_hash, tokens from free where before = 0 or before + tokens <= $2
+     ), lease as (
+       insert into millrace.leases (generation_id, texts, tokens, leased_until)
+       select $1, count(*), sum(tokens), now() + make_interval(secs => $4) from taken
+       returning id, tokens
+     ), marked as (
+       update millrace.pending p set lease_id = lease.id from taken, lease
+       where p.generation_id = $1 and p.text_hash = taken.text_hash
+     )
+     select id, tokens from lease`,
+    [next.id, policy.leaseTokens, policy.leaseTexts, policy.leaseSeconds],
+  )
+  const lease = one(leased, 'the new lease')
+  await tx.query(
+    `insert into millrace.turns as t (generation_id, served) values ($1, $2)
+     on conflict (generation_id) do update set served = excluded.served`,
+    [next.id, next.start + lease.tokens],
+  )
+  await tx.query(`update millrace.roles set clock = $1 where name = 'dispatch'`, [next.start])
+  return { id: lease.id, generationId: next.id }
+}
+
+/** Leases that are out since before `olderThanSeconds` ago: their jobs may have been lost. */
+export const listLeases = (db: Db, olderThanSeconds: number): Promise<Lease[]> =>
+  db.query<Lease>(
+    `select id, generation_id as "generationId" from millrace.leases
+     where created_at < now() - make_interval(secs => $1) order by id`,
+    [olderThanSeconds],
+  )
+
+/** False when the lease is no longer ours. */
+export async function renewLease(db: Db, lease: Lease, leaseSeconds: number): Promise<boolean> {
+  const rows = await db.query(
+    `update millrace.leases set leased_until = now() + make_interval(secs => $2) where id = $1 returning 1`,
+    [lease.id, leaseSeconds],
+  )
+  return rows.length > 0
+}
+
+export interface LeasedText {
+  readonly hash: Buffer
+  readonly context: string
+  readonly text: string
+  readonly tokens: number
+  /** Every shared attempt at it broke off: it is to be embedded alone, after `countAttempt`. */
+  readonly isSuspect: boolean
+}
+
+/**
+ * The texts of a lease. An attempt is counted for those that have had fewer than `sharedAttemptsMax`; the others
+ * are suspects. Texts that no document waits for any more are dropped.
+ */
+export function openLease(db: Db, lease: Lease, sharedAttemptsMax: number): Promise<LeasedText[]> {
+  return db.transact(async (tx) => {
+    await tx.query(
+      `delete from millrace.pending p
+       where p.lease_id = $1 and not exists (
+         select 1 from millrace.chunks c where c.generation_id = p.generation_id and c.text_hash = p.text_hash
+       )`,
+      [lease.id],
+    )
+    const texts = await tx.query<LeasedText>(
+      `select p.text_hash as hash, c.context, c.text, p.tokens, p.attempts >= $2 as "isSuspect"
+       from millrace.pending p
+       cross join lateral (
+         select context, text from millrace.chunks
+         where generation_id = p.generation_id and text_hash = p.text_hash limit 1
+       ) c
+       where p.lease_id = $1
+       order by p.seq`,
+      [lease.id, sharedAttemptsMax],
+    )
+    await tx.query(
+      'update millrace.pending set attempts = attempts + 1 where lease_id = $1 and attempts < $2',
+      [lease.id, sharedAttemptsMax],
+    )
+    return texts
+  })
+}
+
+/** Counts an attempt at one text before it is made, and returns how many it has had; 0 when it is not ours. */
+export async function countAttempt(db: Db, lease: Lease, hash: Buffer): Promise<number> {
+  const rows = await db.query<{ attempts: number }>(
+    `update millrace.pending set attempts = attempts + 1
+     where lease_id = $1 and generation_id = $2 and text_hash = $3 returning attempts`,
+    [lease.id, lease.generationId, hash],
+  )
+  return rows[0]?.attempts ?? 0
+}
+
+/** A text that cannot be embedded: its documents fail with this. */
+export interface FailedText {
+  readonly hash: Buffer
+  readonly code: string
+  readonly message: string
+}
+
+export interface StoredLease {
+  readonly texts: number
+  readonly tokens: number
+}
+
+/**
+ * Ends (part of) a lease in one transaction: takes its rows out of pending, writes exactly those vectors,
+ * makes complete documents visible, counts the ingestions forward. Rows that somebody else has stored
+ * meanwhile are no longer there to take, so a second delivery writes and counts nothing. `done`: the lease
+ * itself ends, what it has left is free again.
+ */
+export function storeLease(
+  db: Db,
+  lease: Lease,
+  result: {
+    readonly vectors: readonly VectorRow[]
+    readonly failed: readonly FailedText[]
+    readonly done: boolean
+  },
+): Promise<StoredLease> {
+  return db.transact(async (tx) => {
+    const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
+      lease.generationId,
+    ])
+    if (generation.length === 0) return { texts: 0, tokens: 0 }
+    const taken = await takePending(
+      tx,
+      lease,
+      result.vectors.map((row) => row.hash),
+    )
+    const wanted = new Map(taken.map((row) => [row.hash.toString('hex'), row]))
+    const fresh = result.vectors.filter((row) => wanted.get(row.hash.toString('hex'))?.stored === false)
+    await insertVectors(tx, lease.generationId, fresh)
+    await failTexts(tx, lease, result.failed)
+    const hashes = taken.map((row) => row.hash)
+    await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
+    await countEmbedded(tx, taken)
+    if (result.done) await tx.query('delete from millrace.leases where id = $1', [lease.id])
+    return { texts: taken.length, tokens: taken.reduce((sum, row) => sum + row.tokens, 0) }
+  })
+}
+
+interface Taken {
+  readonly hash: Buffer
+  readonly tokens: number
+  readonly ingestion: number | null
+  /** There is a vector already: nothing to write. Not expected, and no reason to fail. */
+  readonly stored: boolean
+}
+
+const takePending = (tx: Tx, lease: Lease, hashes: readonly Buffer[]): Promise<Taken[]> =>
+  tx.query<Taken>(
+    `delete from millrace.pending p
+     where p.lease_id = $1 and p.generation_id = $2 and p.text_hash = any($3)
+     returning p.text_hash as hash, p.tokens, p.ingestion_id as ingestion,
+       exists (select 1 from ${vectorsTable(lease.generationId)} v where v.text_hash = p.text_hash) as stored`,
+    [lease.id, lease.generationId, hashes],
+  )
+
+async function failTexts(tx: Tx, lease: Lease, failed: readonly FailedText[]): Promise<void> {
+  if (failed.length === 0) return
+  const hashes = failed.map((text) => text.hash)
+  const taken = await takePending(tx, lease, hashes)
+  const ids = await holdWaiting(
+    tx,
+    lease.generationId,
+    taken.map((row) => row.hash),
+  )
+  await tx.query(
+    `update millrace.documents d set
+       state = 'failed', leased_until = null, updated_at = now(), error_code = f.code, error_message = f.message
+     from (
+       select distinct on (c.document_id) c.document_id, f.code, f.message
+       from unnest($3::bytea[], $4::text[], $5::text[]) as f (hash, code, message)
+       join millrace.chunks c on c.generation_id = $1 and c.text_hash = f.hash
+       order by c.document_id, c.ordinal
+     ) f
+     where d.id = f.document_id and d.id = any($2) and d.state = 'embedding'`,
+    [lease.generationId, ids, hashes, failed.map((text) => text.code), failed.map((text) => text.message)],
+  )
+}
+
+async function countEmbedded(tx: Tx, taken: readonly Taken[]): Promise<void> {
+  const owned = taken.filter((row) => row.ingestion !== null)
+  if (owned.length === 0) return
+  await tx.query(
+    `update millrace.ingestions i set
+       chunks_embedded = i.chunks_embedded + e.texts, tokens_embedded = i.tokens_embedded + e.tokens
+     from (
+       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens
+       from unnest($1::bigint[], $2::bigint[]) as t (ingestion, tokens) group by 1
+     ) e
+     where i.id = e.ingestion`,
+    [owned.map((row) => row.ingestion), owned.map((row) => row.tokens)],
+  )
+}

@@ -1,0 +1,98 @@
+import { bigint, customType, integer, jsonb, pgSchema, real, text, timestamp } from 'drizzle-orm/pg-core'
+
+/** The tables that simple statements read and write. migrations/ is where they are defined. */
+const millrace = pgSchema('millrace')
+const id = () => bigint({ mode: 'number' })
+const moment = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
+const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+
+export interface LevelRow {
+  readonly key: string
+  readonly above: number | null
+  readonly name: { readonly zh: string; readonly en: string }
+}
+export type Metadata = Readonly<Record<string, unknown>>
+export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'
+export type IngestionState = 'running' | 'cancelled' | 'finished'
+
+export const domains = millrace.table('domains', {
+  id: id().primaryKey().generatedAlwaysAsIdentity(),
+  name: text().notNull(),
+  threshold: real(),
+  levels: jsonb().$type<readonly LevelRow[]>().notNull(),
+  createdAt: moment().notNull().defaultNow(),
+  updatedAt: moment().notNull().defaultNow(),
+})
+
+export const generations = millrace.table('generations', {
+  id: id().primaryKey().generatedAlwaysAsIdentity(),
+  domainId: id().notNull(),
+  model: text().notNull(),
+  dims: integer().notNull(),
+  recipe: jsonb().$type<Readonly<Record<string, unknown>>>().notNull(),
+  recipeHash: text().notNull(),
+  storage: text().notNull(),
+  state: text().$type<'live' | 'building'>().notNull(),
+  indexedAt: moment(),
+  createdAt: moment().notNull().defaultNow(),
+})
+
+export const ingestions = millrace.table('ingestions', {
+  id: id().primaryKey().generatedAlwaysAsIdentity(),
+  domainId: id().notNull(),
+  state: text().$type<IngestionState>().notNull(),
+  received: integer().notNull(),
+  preparing: integer().notNull(),
+  embedding: integer().notNull(),
+  ready: integer().notNull(),
+  failed: integer().notNull(),
+  cancelled: integer().notNull(),
+  unchanged: integer().notNull(),
+  chunks: integer().notNull(),
+  chunksEmbedded: integer().notNull(),
+  chunksReused: integer().notNull(),
+  tokens: id().notNull(),
+  tokensEmbedded: id().notNull(),
+  startedAt: moment().notNull(),
+  finishedAt: moment(),
+})
+
+export const ingestionErrors = millrace.table('ingestion_errors', {
+  ingestionId: id().notNull(),
+  code: text().notNull(),
+  count: integer().notNull(),
+  example: jsonb().$type<{ document: string; message: string }>().notNull(),
+})
+
+export const documents = millrace.table('documents', {
+  id: id().primaryKey().generatedAlwaysAsIdentity(),
+  domainId: id().notNull(),
+  externalId: text().notNull(),
+  title: text(),
+  text: text().notNull(),
+  metadata: jsonb().$type<Metadata>().notNull(),
+  contentHash: bytes().notNull(),
+  revision: integer().notNull(),
+  ingestionId: id().notNull(),
+  state: text().$type<DocumentState>().notNull(),
+  errorCode: text(),
+  errorMessage: text(),
+  warnings: text().array().notNull(),
+  chunks: integer(),
+  tokens: id(),
+  createdAt: moment().notNull(),
+  updatedAt: moment().notNull(),
+})
+
+export const chunks = millrace.table('chunks', {
+  documentId: id().notNull(),
+  generationId: id().notNull(),
+  revision: integer().notNull(),
+  ordinal: integer().notNull(),
+  startAt: integer().notNull(),
+  endAt: integer().notNull(),
+  tokens: integer().notNull(),
+  textHash: bytes().notNull(),
+  context: text().notNull(),
+  text: text().notNull(),
+})

@@ -1,0 +1,115 @@
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { from as copyFrom } from 'pg-copy-streams'
+import { toSql } from 'pgvector'
+import type { Session, Tx } from './connect.js'
+
+/** A text's hash and its unit-length vector. */
+export interface VectorRow {
+  readonly hash: Buffer
+  readonly vector: Float32Array
+}
+
+/** One table a generation, with typed dims: a new model is a new table, and dropping the old one is instant. */
+export const vectorsTable = (generationId: number) => `millrace.vectors_${Number(generationId)}`
+
+export async function createVectors(tx: Tx, generationId: number, dims: number): Promise<void> {
+  const table = vectorsTable(generationId)
+  await tx.query(`create table ${table} (
+    text_hash   bytea primary key,
+    embedding   vector(${Number(dims)}) not null,
+    orphaned_at timestamptz(3)
+  )`)
+  await tx.query(`create index on ${table} (orphaned_at) where orphaned_at is not null`)
+}
+
+export async function dropVectors(tx: Tx, generationId: number): Promise<void> {
+  await tx.query(`drop table if exists ${vectorsTable(generationId)}`)
+}
+
+/** Binary COPY on servers (185 k rows/s against 8 k for inserts), unnest on PGlite, which cannot COPY. */
+export async function insertVectors(tx: Tx, generationId: number, rows: readonly VectorRow[]): Promise<void> {
+  if (rows.length === 0) return
+  const table = vectorsTable(generationId)
+  if (tx.kind === 'embedded') {
+    await tx.query(
+      `insert into ${table} (text_hash, embedding)
+       select hash, embedding::vector from unnest($1::bytea[], $2::text[]) as given (hash, embedding)`,
+      [rows.map((row) => row.hash), rows.map((row) => toSql(Array.from(row.vector)))],
+    )
+    return
+  }
+  const into = tx.client.query(
+    copyFrom(`copy ${table} (text_hash, embedding) from stdin with (format binary)`),
+  )
+  await pipeline(Readable.from(binaryRows(rows)), into)
+}
+
+/** Fields of a copied row: the hash, then the embedding. */
+const FIELDS = 2
+
+/**
+ * PostgreSQL's binary COPY format (https://www.postgresql.org/docs/18/sql-copy.html, "Binary Format"); a
+ * vector is int16 dims, int16 unused, then big-endian float4 (pgvector, vector_recv).
+ */
+export function* binaryRows(rows: readonly VectorRow[]): Generator<Buffer> {
+  yield Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)])
+  for (const { hash, vector } of rows) {
+    const row = Buffer.allocUnsafe(2 + 4 + hash.length + 4 + 4 + 4 * vector.length)
+    let at = row.writeInt16BE(FIELDS, 0)
+    at = row.writeInt32BE(hash.length, at)
+    at += hash.copy(row, at)
+    at = row.writeInt32BE(4 + 4 * vector.length, at)
+    at = row.writeInt16BE(vector.length, at)
+    at = row.writeInt16BE(0, at)
+    for (const value of vector) at = row.writeFloatBE(value, at)
+    yield row
+  }
+  yield Buffer.from([0xff, 0xff])
+}
+
+/** Marks the vectors of these hashes that no chunk refers to any more; the sweep deletes old marks. */
+export async function markOrphans(tx: Tx, generationId: number, hashes: readonly Buffer[]): Promise<void> {
+  if (hashes.length === 0) return
+  await tx.query(
+    `update ${vectorsTable(generationId)} v set orphaned_at = now()
+     where v.text_hash = any($2) and v.orphaned_at is null
+       and not exists (select 1 from millrace.chunks c where c.generation_id = $1 and c.text_hash = v.text_hash)`,
+    [generationId, hashes],
+  )
+}
+
+/** Takes the mark off what is used again. The row's lock decides between this and the sweep's delete. */
+export async function clearMarks(tx: Tx, generationId: number, hashes: readonly Buffer[]): Promise<void> {
+  await tx.query(
+    `update ${vectorsTable(generationId)} set orphaned_at = null
+     where text_hash = any($1) and orphaned_at is not null`,
+    [hashes],
+  )
+}
+
+/** Deletes vectors marked before `graceSeconds` ago and still unused; returns how many. */
+export async function deleteOrphans(
+  on: Session,
+  generationId: number,
+  graceSeconds: number,
+): Promise<number> {
+  const deleted = await on.query<{ count: number }>(
+    `with gone as (
+       delete from ${vectorsTable(generationId)} v
+       where v.orphaned_at < now() - make_interval(secs => $2)
+         and not exists (select 1 from millrace.chunks c where c.generation_id = $1 and c.text_hash = v.text_hash)
+       returning 1
+     )
+     select count(*)::int as count from gone`,
+    [generationId, graceSeconds],
+  )
+  return deleted[0]?.count ?? 0
+}
+
+export async function countVectors(on: Session, generationId: number): Promise<number> {
+  const rows = await on.query<{ count: number }>(
+    `select count(*)::int as count from ${vectorsTable(generationId)}`,
+  )
+  return rows[0]?.count ?? 0
+}

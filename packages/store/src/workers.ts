@@ -1,0 +1,49 @@
+import { type Db, one } from './connect.js'
+
+export interface WorkerRow {
+  readonly id: string
+  readonly host: string
+  readonly pid: number
+  /** Leases it works on at once. */
+  readonly slots: number
+  /** Embedded since it started. */
+  readonly tokens: number
+}
+
+/** Without a sign of life for this long a worker is taken for dead. */
+const DEAD_SECONDS = 45
+
+export async function reportWorker(db: Db, worker: WorkerRow): Promise<void> {
+  await db.query(
+    `insert into millrace.workers (id, host, pid, slots, tokens) values ($1, $2, $3, $4, $5)
+     on conflict (id) do update set slots = excluded.slots, tokens = excluded.tokens, seen_at = now()`,
+    [worker.id, worker.host, worker.pid, worker.slots, worker.tokens],
+  )
+}
+
+export async function removeWorker(db: Db, id: string): Promise<void> {
+  await db.query('delete from millrace.workers where id = $1', [id])
+}
+
+/** Leases that all living workers together can work on at once. */
+export async function workerSlots(db: Db): Promise<number> {
+  const row = one(
+    await db.query<{ slots: number }>(
+      `select coalesce(sum(slots), 0)::int as slots from millrace.workers
+       where seen_at > now() - make_interval(secs => $1)`,
+      [DEAD_SECONDS],
+    ),
+    'slots',
+  )
+  return row.slots
+}
+
+/** Living workers; dead ones are forgotten after a day. */
+export async function listWorkers(db: Db): Promise<WorkerRow[]> {
+  await db.query(`delete from millrace.workers where seen_at < now() - interval '1 day'`)
+  return db.query<WorkerRow>(
+    `select id, host, pid, slots, tokens from millrace.workers
+     where seen_at > now() - make_interval(secs => $1) order by started_at`,
+    [DEAD_SECONDS],
+  )
+}
