@@ -1,0 +1,45 @@
+export { type Rejection, type SubmittedDocument, sortDocuments } from './accept.js'
+export { type Backends, openBackends } from './backends.js'
+export { type Log, openLog } from './log.js'
+export { chooseModel } from './models.js'
+export { type Preparation, prepareDocument } from './preparation.js'
+export { openPreparer, type Preparer } from './preparer.js'
+export { runProgram } from './program.js'
+export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
+export { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
+export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export {
+  type DocumentDetail,
+  type DocumentPage,
+  deleteDocument,
+  getDocument,
+  listDocuments,
+} from './verbs/documents.js'
+export {
+  changeDomain,
+  createDomain,
+  type Domain,
+  type DomainChange,
+  type DomainWishes,
+  deleteDomain,
+  findDomain,
+  listDomains,
+} from './verbs/domains.js'
+export { embedLease } from './verbs/embed.js'
+export {
+  describe as describeIngestion,
+  getIngestion,
+  type Ingestion,
+  watchIngestion,
+} from './verbs/ingestions.js'
+export { prepareRange } from './verbs/prepare.js'
+export {
+  missingText,
+  type SearchRequest,
+  type SearchResult,
+  type Similarity,
+  search,
+  similarity,
+} from './verbs/search.js'
+export { type Submission, submitDocuments } from './verbs/submit.js'
+export { type Swept, sweepOnce } from './verbs/sweep.js'

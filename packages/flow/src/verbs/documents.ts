@@ -1,0 +1,82 @@
+import { CodedError } from '@millrace/errors'
+import {
+  type ChunkRow,
+  type Db,
+  type DocumentRow,
+  type DocumentState,
+  deleteDocument as deleteRow,
+  getDocument as getRow,
+  listChunks,
+  listDocuments as listRows,
+} from '@millrace/store'
+import type { Domain } from './domains.js'
+
+interface Deps {
+  readonly db: Db
+}
+
+export interface DocumentDetail extends DocumentRow {
+  readonly text: string
+  /** Of the newest revision; none until it is prepared. */
+  readonly chunkRows: readonly ChunkRow[]
+}
+
+export interface DocumentPage {
+  readonly documents: readonly DocumentRow[]
+  /** Hand it in to get the next page; null at the end. */
+  readonly cursor: string | null
+}
+
+/** @throws CodedError INVALID_CURSOR */
+export async function listDocuments(
+  { db }: Deps,
+  domain: Domain,
+  page: {
+    readonly state?: DocumentState | undefined
+    readonly cursor?: string | undefined
+    readonly limit: number
+  },
+): Promise<DocumentPage> {
+  const after = page.cursor === undefined ? undefined : readCursor(page.cursor)
+  const rows = await listRows(db, domain.id, { state: page.state, after, limit: page.limit + 1 })
+  const documents = rows.slice(0, page.limit)
+  const last = documents.at(-1)
+  const more = rows.length > page.limit && last !== undefined
+  return { documents, cursor: more ? Buffer.from(last.externalId).toString('base64url') : null }
+}
+
+function readCursor(cursor: string): string {
+  const after = Buffer.from(cursor, 'base64url').toString()
+  if (after === '' || after.includes('\0') || Buffer.from(after).toString('base64url') !== cursor) {
+    throw new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
+      hint: 'Leave it out to begin at the start',
+      details: { cursor },
+    })
+  }
+  return after
+}
+
+/** @throws CodedError UNKNOWN_DOCUMENT */
+export async function getDocument({ db }: Deps, domain: Domain, id: string): Promise<DocumentDetail> {
+  const row = storable(id) ? await getRow(db, domain.id, id) : undefined
+  if (row === undefined) throw unknownDocument(domain, id)
+  const chunkRows = await listChunks(db, {
+    documentId: row.id,
+    generationId: domain.generationId,
+    revision: row.revision,
+  })
+  return { ...row, chunkRows }
+}
+
+/** From then on no answer names it. @throws CodedError UNKNOWN_DOCUMENT */
+export async function deleteDocument({ db }: Deps, domain: Domain, id: string): Promise<void> {
+  if (!storable(id) || !(await deleteRow(db, domain.id, id))) throw unknownDocument(domain, id)
+}
+
+/** An id that cannot have been accepted is not asked for: Postgres would refuse the statement. */
+const storable = (id: string) => !id.includes('\0') && id.isWellFormed()
+
+const unknownDocument = (domain: Domain, id: string) =>
+  new CodedError('UNKNOWN_DOCUMENT', `Domain "${domain.name}" has no document with this id`, {
+    details: { domain: domain.name, id: id.toWellFormed() },
+  })

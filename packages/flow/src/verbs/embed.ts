@@ -1,0 +1,110 @@
+import type { Embedded, EmbedFailure, Engine } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
+import {
+  countAttempt,
+  type Db,
+  type FailedText,
+  generationModel,
+  type Lease,
+  type LeasedText,
+  openLease,
+  renewLease,
+  type StoredLease,
+  storeLease,
+  type VectorRow,
+} from '@millrace/store'
+import type { Settings } from '../settings.js'
+
+interface Deps {
+  readonly db: Db
+  readonly engine: Engine
+  readonly settings: Pick<Settings, 'leaseSeconds'>
+}
+
+/** Attempts together with others; then a text is embedded alone: whatever it does, it does not to its neighbours. */
+const SHARED_ATTEMPTS_MAX = 2
+const ATTEMPTS_MAX = 5
+
+/**
+ * Embeds the texts of a lease and stores what came of them. A second delivery of the same job finds nothing
+ * to take out of pending, so it stores and counts nothing.
+ * @throws CodedError ENGINE_CRASHED (retryable) when the engine died; what was stored stays stored
+ */
+export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease> {
+  const { db, settings } = deps
+  const model = await generationModel(db, lease.generationId)
+  if (model === undefined || !(await renewLease(db, lease, settings.leaseSeconds))) {
+    return { texts: 0, tokens: 0 }
+  }
+  const beat = setInterval(
+    () => void renewLease(db, lease, settings.leaseSeconds).catch(() => undefined),
+    (settings.leaseSeconds * 1_000) / 3,
+  )
+  try {
+    const texts = await openLease(db, lease, SHARED_ATTEMPTS_MAX)
+    const shared = texts.filter((text) => !text.isSuspect)
+    const suspects = texts.filter((text) => text.isSuspect)
+    const results = await embed(deps.engine, model, shared)
+    const stored = await store(deps, lease, shared, results, suspects.length === 0)
+    return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, model, suspects))
+  } finally {
+    clearInterval(beat)
+  }
+}
+
+/** One at a time, each counted before it is tried, so that one that kills the process is known the next time. */
+async function embedSuspects(
+  deps: Deps,
+  lease: Lease,
+  model: string,
+  suspects: readonly LeasedText[],
+): Promise<StoredLease> {
+  let stored: StoredLease = { texts: 0, tokens: 0 }
+  let broken: unknown
+  for (const text of suspects) {
+    const attempts = await countAttempt(deps.db, lease, text.hash)
+    try {
+      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps.engine, model, [text])
+      stored = add(stored, await store(deps, lease, [text], results, false))
+    } catch (error) {
+      broken = error
+    }
+  }
+  if (broken !== undefined) throw broken
+  return add(stored, await store(deps, lease, [], [], true))
+}
+
+const giveUp: EmbedFailure = {
+  error: new CodedError('EMBED_GAVE_UP', `The model broke off on this text ${ATTEMPTS_MAX} times`),
+}
+
+const add = (a: StoredLease, b: StoredLease): StoredLease => ({
+  texts: a.texts + b.texts,
+  tokens: a.tokens + b.tokens,
+})
+
+const embed = (engine: Engine, model: string, texts: readonly LeasedText[]) =>
+  engine.embed({
+    model,
+    texts: texts.map(({ context, text }) => context + text),
+    kind: 'document',
+    priority: 'bulk',
+  })
+
+function store(
+  { db }: Deps,
+  lease: Lease,
+  texts: readonly LeasedText[],
+  results: readonly (Embedded | EmbedFailure)[],
+  done: boolean,
+): Promise<StoredLease> {
+  const vectors: VectorRow[] = []
+  const failed: FailedText[] = []
+  results.forEach((result, i) => {
+    const hash = texts[i]?.hash
+    if (hash === undefined) return
+    if ('error' in result) failed.push({ hash, code: result.error.code, message: result.error.message })
+    else vectors.push({ hash, vector: result.vector })
+  })
+  return storeLease(db, lease, { vectors, failed, done })
+}

@@ -1,0 +1,91 @@
+import type { Engine } from '@millrace/embed'
+import { CodedError, codeOf, messageOf } from '@millrace/errors'
+import {
+  type ClaimedDocument,
+  claimDocuments,
+  type Db,
+  type DocumentRange,
+  failDocuments,
+  getIngestion,
+  type PreparedDocument,
+  storeChunks,
+} from '@millrace/store'
+import type { Preparer } from '../preparer.js'
+import type { Settings } from '../settings.js'
+import { type Domain, findDomain } from './domains.js'
+
+interface Deps {
+  readonly db: Db
+  readonly engine: Engine
+  readonly preparer: Preparer
+  readonly settings: Pick<Settings, 'ownedSeconds'>
+}
+
+interface Failed {
+  readonly kind: 'failed'
+  readonly id: number
+  readonly revision: number
+  readonly code: string
+  readonly message: string
+}
+type Outcome = { readonly kind: 'prepared'; readonly document: PreparedDocument } | Failed
+
+/** Chunks in one transaction: it stays short, and the first of them can be embedded while others are cut. */
+const CHUNKS_A_WRITE = 256
+
+/**
+ * Cleans, chunks and compares the documents of a range, and puts new texts into pending. A document that
+ * cannot be prepared fails alone. Returns how many texts are new.
+ * @throws CodedError PREPARE_CRASHED (retryable): the documents are free again when their time is up
+ */
+export async function prepareRange(deps: Deps, range: DocumentRange): Promise<number> {
+  const ingestion = await getIngestion(deps.db, range.ingestionId)
+  if (ingestion === undefined) return 0
+  const domain = await findDomain(deps, ingestion.domain).catch((error: unknown) => {
+    if (codeOf(error) === 'UNKNOWN_DOMAIN') return undefined
+    throw error
+  })
+  if (domain === undefined) return 0
+  const claimed = await claimDocuments(deps.db, range, deps.settings.ownedSeconds)
+  let added = 0
+  let batch: PreparedDocument[] = []
+  let failed: Failed[] = []
+  let chunks = 0
+  const write = async () => {
+    if (failed.length > 0) await failDocuments(deps.db, failed)
+    failed = []
+    if (batch.length === 0) return
+    const to = { generationId: domain.generationId, ingestionId: range.ingestionId, ...deps.settings }
+    added += await storeChunks(deps.db, to, batch)
+    batch = []
+    chunks = 0
+  }
+  for (const document of claimed) {
+    const outcome = await prepareOne(deps, domain, document)
+    if (outcome.kind === 'failed') {
+      failed.push(outcome)
+      continue
+    }
+    batch.push(outcome.document)
+    chunks += outcome.document.chunks.length
+    if (chunks >= CHUNKS_A_WRITE) await write()
+  }
+  await write()
+  return added
+}
+
+async function prepareOne(deps: Deps, domain: Domain, document: ClaimedDocument): Promise<Outcome> {
+  const { id, revision } = document
+  try {
+    const prepared = await deps.preparer.prepare({
+      modelDir: deps.engine.dir(domain.model),
+      recipe: domain.recipe,
+      document: { title: document.title, text: document.text },
+    })
+    return { kind: 'prepared', document: { id, revision, ...prepared } }
+  } catch (error) {
+    // What may go better next time is left to the queue; the sweep fails what never does.
+    if (error instanceof CodedError && error.retryable) throw error
+    return { kind: 'failed', id, revision, code: codeOf(error), message: messageOf(error) }
+  }
+}

@@ -1,0 +1,57 @@
+import {
+  buildIndex,
+  type Db,
+  listLeases,
+  recheckDocuments,
+  reclaimDocuments,
+  sweepOrphans,
+  takeSweep,
+} from '@millrace/store'
+import type { Queues } from '../queue.js'
+import type { Settings } from '../settings.js'
+
+interface Deps {
+  readonly db: Db
+  readonly queues: Queues
+  readonly settings: Pick<Settings, 'sweepSeconds' | 'ownedSeconds' | 'indexRowsMin'>
+}
+
+export interface Swept {
+  readonly ranges: number
+  readonly leases: number
+  readonly rechecked: number
+  readonly orphans: number
+  readonly indexed: number | undefined
+}
+
+/** Of 1,000 documents each: more than is prepared in a period, and no rewriting of a million rows that wait. */
+const RECLAIM_PASSES_MAX = 10
+/** How long a vector stays that nobody refers to: longer than any transaction that is about to use it again. */
+const ORPHAN_SECONDS = 3_600
+
+/**
+ * Whatever has no owner gets one. Jobs that the queue may have lost are added again from the rows; where they
+ * are still there, that changes nothing. One process does it a period; undefined for the others.
+ */
+export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept | undefined> {
+  // A little less than the period, so that a loop that is early by a moment does not skip its turn.
+  if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
+  const ranges = await reclaim(db, queues, settings.ownedSeconds)
+  const leases = await listLeases(db, settings.sweepSeconds)
+  await queues.addEmbed(leases)
+  const rechecked = await recheckDocuments(db, settings.ownedSeconds)
+  const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
+  const indexed = await buildIndex(db, { rowsMin: settings.indexRowsMin })
+  return { ranges, leases: leases.length, rechecked, orphans, indexed }
+}
+
+async function reclaim(db: Db, queues: Queues, ownedSeconds: number): Promise<number> {
+  let count = 0
+  for (let pass = 0, more = true; more && pass < RECLAIM_PASSES_MAX; pass++) {
+    const reclaimed = await reclaimDocuments(db, ownedSeconds)
+    await queues.addPrepare(reclaimed.ranges)
+    count += reclaimed.ranges.length
+    more = reclaimed.more
+  }
+  return count
+}
