@@ -1,0 +1,208 @@
+import { levelsSchema } from '@millrace/embed'
+import { CHUNK_SIZE_MIN, CLEANING_STEPS } from '@millrace/text'
+import { z } from 'zod'
+
+/** The HTTP contract: what comes in is strict, what goes out is described. */
+export const domainName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,54}$/, 'must match ^[a-z0-9][a-z0-9_-]{0,54}$')
+  .describe('Name of a domain')
+
+const threshold = z
+  .number()
+  .min(-1)
+  .max(1)
+  .nullable()
+  .describe('Least similarity of a hit, -1 to 1; null: no cut')
+
+const chunkingIn = z.strictObject({
+  kind: z.enum(['structure', 'fixed']).optional(),
+  size: z
+    .int()
+    .min(CHUNK_SIZE_MIN)
+    .optional()
+    .describe('Tokens of a chunk at most, special tokens and context included'),
+  overlap: z.int().min(0).optional().describe('Tokens that a chunk repeats of the one before it'),
+  context: z.enum(['title', 'none']).optional().describe('What the model reads before the text of a chunk'),
+})
+const cleaningIn = z
+  .partialRecord(z.enum(CLEANING_STEPS), z.boolean())
+  .describe('Steps of cleaning to switch on or off')
+const storage = z.enum(['full']).describe('full: float32')
+
+export const domainIn = z.strictObject({
+  name: domainName,
+  model: z.string().optional(),
+  threshold: threshold.optional(),
+  levels: levelsSchema.optional(),
+  chunking: chunkingIn.optional(),
+  cleaning: cleaningIn.optional(),
+  storage: storage.optional(),
+})
+export const domainChange = domainIn.omit({ name: true })
+
+const levels = z.array(
+  z.object({
+    key: z.string(),
+    above: z.number().nullable(),
+    name: z.object({ zh: z.string(), en: z.string() }),
+  }),
+)
+export const domainOut = z.object({
+  name: z.string(),
+  model: z.string(),
+  modelState: z.enum(['absent', 'loading', 'ready', 'failed']),
+  dims: z.int(),
+  threshold: z.number().nullable(),
+  levels,
+  chunking: z.object({
+    kind: z.string(),
+    size: z.int(),
+    overlap: z.int(),
+    context: z.string(),
+  }),
+  cleaning: z.record(z.string(), z.boolean()),
+  storage: z.string(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+})
+const counts = z.object({
+  total: z.int(),
+  received: z.int(),
+  preparing: z.int(),
+  embedding: z.int(),
+  ready: z.int(),
+  failed: z.int(),
+  cancelled: z.int(),
+})
+export const domainDetail = domainOut.extend({ documents: counts })
+
+const metadata = z.record(z.string(), z.unknown())
+export const documentsIn = z.strictObject({
+  documents: z.array(
+    z.strictObject({
+      id: z.string().optional().describe('Left out: the hash of title and text'),
+      title: z.string().nullable().optional(),
+      text: z.string(),
+      metadata: metadata.optional(),
+    }),
+  ),
+})
+export const submissionOut = z.object({
+  ingestion: z.string(),
+  accepted: z.int(),
+  rejected: z.array(
+    z.object({ index: z.int(), id: z.string().optional(), code: z.string(), message: z.string() }),
+  ),
+})
+
+const documentState = z.enum(['received', 'preparing', 'embedding', 'ready', 'failed', 'cancelled'])
+export const documentOut = z.object({
+  id: z.string(),
+  title: z.string().nullable(),
+  state: documentState,
+  revision: z.int(),
+  ingestion: z.string(),
+  metadata,
+  chunkCount: z.int().nullable().describe('null until it is prepared'),
+  tokens: z.int().nullable(),
+  warnings: z.array(z.string()),
+  error: z.object({ code: z.string(), message: z.string() }).nullable(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+})
+export const documentDetail = documentOut.extend({
+  text: z.string(),
+  chunks: z.array(
+    z.object({
+      chunk: z.int(),
+      start: z.int().describe('UTF-16 code units in text'),
+      end: z.int(),
+      tokens: z.int(),
+      text: z.string().describe('Cleaned, as it was embedded'),
+    }),
+  ),
+})
+export const documentsPage = z.object({ documents: z.array(documentOut), cursor: z.string().nullable() })
+export const documentsQuery = z.strictObject({
+  state: documentState.optional(),
+  cursor: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+})
+
+export const ingestionOut = z.object({
+  id: z.string(),
+  domain: z.string(),
+  state: z.enum(['running', 'cancelled', 'finished']),
+  documents: counts.extend({ unchanged: z.int().describe('part of ready') }),
+  chunks: z.object({ total: z.int(), embedded: z.int(), reused: z.int() }),
+  tokens: z.object({ total: z.int(), embedded: z.int() }),
+  tokensPerSecond: z.number().nullable(),
+  etaSeconds: z.number().nullable(),
+  errors: z.array(
+    z.object({
+      code: z.string(),
+      count: z.int(),
+      example: z.object({ document: z.string(), message: z.string() }),
+    }),
+  ),
+  startedAt: z.string(),
+  finishedAt: z.string().nullable(),
+})
+
+export const searchIn = z.strictObject({
+  query: z.string(),
+  k: z.int().min(1).max(1_000).default(10),
+  threshold: threshold.optional().describe("Left out: the domain's"),
+  filter: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
+  mode: z.enum(['dense']).default('dense'),
+})
+export const searchOut = z.object({
+  hits: z.array(
+    z.object({
+      documentId: z.string(),
+      title: z.string().nullable(),
+      chunk: z.int(),
+      start: z.int(),
+      end: z.int(),
+      text: z.string(),
+      similarity: z.number(),
+      level: z.string(),
+      levelKey: z.string(),
+      metadata,
+    }),
+  ),
+  model: z.string(),
+  threshold: z.number().nullable(),
+  mode: z.string(),
+  tookMs: z.object({ embed: z.number(), search: z.number() }),
+})
+
+export const similarityIn = z.strictObject({
+  text_a: z.string().nullish(),
+  text_b: z.string().nullish(),
+  domain: domainName.optional(),
+})
+export const similarityOut = z.object({
+  similarity: z.number(),
+  level: z.string(),
+  levelKey: z.string(),
+  levels,
+  model: z.string(),
+  tokens: z.object({ a: z.int(), b: z.int() }),
+  pooled: z.object({ a: z.boolean(), b: z.boolean() }),
+})
+
+export const errorOut = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string().optional(),
+    details: z.unknown().optional(),
+  }),
+})
+/** The answers that any call may give instead of its own. */
+export const problems = { '4xx': errorOut, '5xx': errorOut } as const

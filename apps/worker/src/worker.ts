@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import type { Engine } from '@millrace/embed'
+import {
+  embedLease,
+  type Log,
+  openPreparer,
+  prepareRange,
+  type Queues,
+  type Settings,
+  sweepOnce,
+} from '@millrace/flow'
+import { type Db, dispatch, removeWorker, reportWorker, workerSlots } from '@millrace/store'
+import { coalesce, every } from './loop.js'
+
+export interface WorkerDeps {
+  readonly db: Db
+  readonly queues: Queues
+  readonly engine: Engine
+  readonly log: Log
+}
+
+export interface RunningWorker {
+  /** Tokens embedded and stored since it started. */
+  tokens(): number
+  /** Takes no more work and waits up to `seconds` for what is running; the rest finds another owner. */
+  drain(seconds: number): Promise<void>
+}
+
+/** The embed queue is kept this many times as long as what the workers can hold: short, and never empty. */
+const QUEUE_FACTOR = 2
+const LEASE_TEXTS_MAX = 512
+const REPORT_MS = 10_000
+/** A pass of the dispatcher without being asked, for what another process put into pending. */
+const DISPATCH_MS = 500
+
+/** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
+export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
+  const { db, queues, engine, log } = deps
+  const id = randomUUID()
+  const preparer = openPreparer(log)
+  let tokens = 0
+  const report = () =>
+    reportWorker(db, { id, host: hostname(), pid: process.pid, slots: settings.slots, tokens })
+  const handOut = coalesce(async () => {
+    const leases = await dispatch(db, {
+      leasesMax: QUEUE_FACTOR * (await workerSlots(db)),
+      leaseTokens: settings.leaseTokens,
+      leaseTexts: LEASE_TEXTS_MAX,
+      leaseSeconds: settings.leaseSeconds,
+    })
+    // A job that cannot be added now is added by the sweep: its lease stands in the rows.
+    await queues.addEmbed(leases)
+  })
+  const handOutSafely = () =>
+    handOut().catch((error: unknown) => log.warn({ err: error }, 'leases were not handed out'))
+
+  await report()
+  const consumers = queues.consume(
+    {
+      prepare: async (range) => {
+        await prepareRange({ db, engine, preparer, settings }, range)
+        void handOutSafely()
+      },
+      embed: async (lease) => {
+        const stored = await embedLease({ db, engine, settings }, lease)
+        tokens += stored.tokens
+        void handOutSafely()
+      },
+    },
+    settings,
+  )
+  const loops = [
+    every(REPORT_MS, log, 'the sign of life', report),
+    every(DISPATCH_MS, log, 'dispatch', handOut),
+    every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
+  ]
+  return {
+    tokens: () => tokens,
+    drain: async (seconds) => {
+      await Promise.all(loops.map((loop) => loop.stop()))
+      await within(seconds, consumers.close(), () => consumers.close(true))
+      await preparer.close()
+      await removeWorker(db, id).catch(() => undefined)
+    },
+  }
+}
+
+/** Waits for `work`, and after `seconds` for `force` instead. */
+async function within(seconds: number, work: Promise<void>, force: () => Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1_000, 'late')
+  })
+  const outcome = await Promise.race([work, late])
+  clearTimeout(timer)
+  if (outcome === 'late') await force()
+}
