@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CodedError, messageOf } from '@millrace/errors'
+import { EventSourceParserStream } from 'eventsource-parser/stream'
+import type { z } from 'zod'
+import { type Ingestion, ingestionSchema, problem } from './contract.js'
+import { hintOf } from './hints.js'
+
+export * from './contract.js'
+
+export interface ClientOptions {
+  /** Where Millrace listens, for example http://127.0.0.1:8080. */
+  readonly url: string
+  readonly apiKey: string | undefined
+  /** Language of level names. */
+  readonly language: 'zh' | 'en'
+}
+
+export interface Client {
+  readonly url: string
+  get<T>(path: string, schema: z.ZodType<T>): Promise<T>
+  post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
+  follow(ingestion: string, signal?: AbortSignal): AsyncGenerator<Ingestion>
+}
+
+/**
+ * A small client of the HTTP contract. Every failure is a CodedError: the server's own, UNREACHABLE when nothing
+ * answers (retryable), BAD_ANSWER when what answers is not Millrace.
+ */
+export function openClient(options: ClientOptions): Client {
+  const url = options.url.replace(/\/+$/, '')
+  const headers = {
+    'accept-language': options.language,
+    ...(options.apiKey === undefined ? {} : { authorization: `Bearer ${options.apiKey}` }),
+  }
+  async function call(path: string, init: RequestInit): Promise<Response> {
+    let response: Response
+    try {
+      response = await fetch(`${url}${path}`, { ...init, headers: { ...headers, ...init.headers } })
+    } catch (error) {
+      const cause =
+        error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error)
+      throw new CodedError('UNREACHABLE', `Nothing answers at ${url}: ${cause}`, {
+        hint: 'Start it with `npm start`, or say where it is with MILLRACE_URL',
+        retryable: true,
+        cause: error,
+      })
+    }
+    if (!response.ok) throw await refusal(response)
+    return response
+  }
+  return {
+    url,
+    get: async (path, schema) => read(await call(path, {}), schema),
+    post: async (path, body, schema) =>
+      read(
+        await call(path, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
+        schema,
+      ),
+    follow: (ingestion, signal = new AbortController().signal) =>
+      follow((path) => call(path, { signal }), ingestion, signal),
+  }
+}
+
+async function read<T>(response: Response, schema: z.ZodType<T>): Promise<T> {
+  const text = await response.text()
+  const known = schema.safeParse(parseJson(text))
+  if (known.success) return known.data
+  throw badAnswer(response, text)
+}
+
+/** Undefined for what is not JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Of what is not Millrace's, enough to see whose it is. */
+const BAD_ANSWER_CHARS = 100
+
+const badAnswer = ({ status, url }: Response, text: string): CodedError =>
+  new CodedError(
+    'BAD_ANSWER',
+    `${url} gave HTTP ${status} and not what Millrace answers: ${text.slice(0, BAD_ANSWER_CHARS).replaceAll(/\s+/g, ' ')}`,
+    {
+      hint: 'Check MILLRACE_URL, and that command and server are of one version',
+    },
+  )
+
+const RECONNECTS_MAX = 30
+const RECONNECT_MS = 1_000
+
+async function* follow(
+  get: (path: string) => Promise<Response>,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<Ingestion> {
+  for (let broken = 0; !signal.aborted; broken++) {
+    try {
+      const response = await get(`/v1/ingestions/${encodeURIComponent(id)}/events`)
+      if (response.body === null) return
+      const events = response.body
+        .pipeThrough(new TextDecoderStream())
+        .pipeThrough(new EventSourceParserStream())
+      for await (const event of events) {
+        const ingestion = ingestionSchema.parse(JSON.parse(event.data))
+        yield ingestion
+        if (ingestion.state !== 'running') return
+        broken = 0
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      // The work goes on without us: only a refusal, or a server that stays away, ends the watching.
+      const lost = !(error instanceof CodedError) || error.retryable
+      if (!lost || broken >= RECONNECTS_MAX) throw error
+    }
+    await sleep(RECONNECT_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+async function refusal(response: Response): Promise<CodedError> {
+  const text = await response.text()
+  const known = problem.safeParse(parseJson(text))
+  if (!known.success) return badAnswer(response, text)
+  const { code, message, details } = known.data.error
+  const hint = hintOf(known.data.error)
+  return new CodedError(code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    details,
+    retryable: response.status === 429 || response.status === 503,
+  })
+}

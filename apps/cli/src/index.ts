@@ -1,0 +1,7 @@
+export { type Client, openClient } from './client.js'
+export { languageOf, readEnvironment } from './environment.js'
+export { findFiles, readDocument, titleIn } from './files.js'
+export { type IngestReport, ingest, ingestFiles } from './ingest.js'
+export { buildProgram, EXIT_PROBLEMS } from './program.js'
+export { bar, type Progress, silent } from './progress.js'
+export { showDomains, showHits, showReport } from './show.js'

@@ -1,0 +1,20 @@
+import { CodedError, messageOf } from '@millrace/errors'
+import { openClient } from './client.js'
+import { readEnvironment } from './environment.js'
+import { buildProgram } from './program.js'
+
+// Whoever reads may have seen enough: `millrace search … | head -3`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
+try {
+  const client = openClient(readEnvironment(process.env))
+  await buildProgram({ client, write: (text) => process.stdout.write(text) }).parseAsync()
+} catch (error) {
+  const code = error instanceof CodedError ? `${error.code}: ` : ''
+  process.stderr.write(`${code}${messageOf(error)}\n`)
+  if (error instanceof CodedError && error.hint !== undefined) process.stderr.write(`${error.hint}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,140 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
+import { allDomains, domainPath, requireDomain } from './domain.js'
+import { findFiles } from './files.js'
+import { ingestFiles } from './ingest.js'
+import { bar, silent } from './progress.js'
+import { showDomains, showHits, showReport } from './show.js'
+
+export interface ProgramDeps {
+  readonly client: Client
+  /** Standard output: results, and with --json one JSON document and nothing else. */
+  readonly write: (text: string) => void
+}
+
+interface Output {
+  readonly json?: true
+}
+
+/** Documents that failed or files that could not be read: the command did its work, not all of it. */
+export const EXIT_PROBLEMS = 2
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed.`
+
+const json = () => new Option('--json', 'print one JSON document on standard output')
+
+const within =
+  (min: number, max: number, whole: boolean) =>
+  (value: string): number => {
+    const number = Number(value)
+    if (value.trim() === '' || !(number >= min && number <= max) || (whole && !Number.isInteger(number))) {
+      throw new InvalidArgumentError(
+        `It must be ${whole ? 'a whole number' : 'a number'} from ${min} to ${max}.`,
+      )
+    }
+    return number
+  }
+
+/** The commands. Resolves to the process's exit code through `process.exitCode`. */
+export function buildProgram({ client, write }: ProgramDeps): Command {
+  const print = (options: Output, value: unknown, text: () => string) =>
+    write(options.json === true ? `${JSON.stringify(value)}\n` : text())
+  const program = new Command('millrace')
+    .description(
+      'Documents in, found by meaning: a client of a running Millrace (MILLRACE_URL, MILLRACE_API_KEY)',
+    )
+    .showHelpAfterError('Add --help for what it takes.')
+    .addHelpText('after', EXIT_CODES)
+
+  program
+    .command('ingest')
+    .description('submit files, and the .md and .txt files in folders, and follow them to the end')
+    .argument('<path...>', 'files or folders; the path below a folder is the id of a document')
+    .requiredOption('-d, --domain <name>', 'the domain they go into')
+    .option('--create', 'create the domain when it does not exist')
+    .option('--model <id>', 'the model of the domain that is created')
+    .addOption(json())
+    .action(async (paths: string[], options: Output & { domain: string; create?: true; model?: string }) => {
+      // Before a domain is created for them.
+      const files = await findFiles(paths)
+      await requireDomain(client, options.domain, options)
+      const progress = options.json === true ? silent : bar()
+      const report = await ingestFiles(client, options.domain, files, progress)
+      print(options, report, () => showReport(report))
+      if (report.problems.length > 0) process.exitCode = EXIT_PROBLEMS
+    })
+
+  program
+    .command('search')
+    .description('the chunks of a domain that are nearest in meaning')
+    .argument('<query>', 'what to look for, in your own words')
+    .requiredOption('-d, --domain <name>', 'the domain to search')
+    .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
+    .option(
+      '--threshold <similarity>',
+      'least similarity of a hit, -1 to 1; the domain has its own',
+      within(-1, 1, false),
+    )
+    .addOption(json())
+    .action(async (query: string, options: Output & { domain: string; k: number; threshold?: number }) => {
+      const { domain, k, threshold } = options
+      const body = { query, k, ...(threshold === undefined ? {} : { threshold }) }
+      const found = await client.post(`${domainPath(domain)}/search`, body, searchSchema)
+      print(options, found, () => showHits(query, found))
+    })
+
+  program
+    .command('similarity')
+    .description('how near two texts are, -1 to 1')
+    .argument('<a>', 'a text')
+    .argument('<b>', 'another text')
+    .option('-d, --domain <name>', 'whose model and levels; the default model otherwise')
+    .addOption(json())
+    .action(async (text_a: string, text_b: string, options: Output & { domain?: string }) => {
+      const { domain } = options
+      const body = { text_a, text_b, ...(domain === undefined ? {} : { domain }) }
+      const found = await client.post('/similarity', body, similaritySchema)
+      print(options, found, () => `${found.similarity.toFixed(4)}  ${found.level}  (${found.model})\n`)
+    })
+
+  program
+    .command('status')
+    .description('the domains with their models, and how many documents are ready, waiting and failed')
+    .addOption(json())
+    .action(async (options: Output) => {
+      const domains = await allDomains(client)
+      print(options, { url: client.url, domains }, () => `Millrace at ${client.url}\n${showDomains(domains)}`)
+    })
+
+  addDomains(program, client, print)
+  return program
+}
+
+function addDomains(
+  program: Command,
+  client: Client,
+  print: (options: Output, value: unknown, text: () => string) => void,
+): void {
+  const domains = program.command('domains').description('list domains, or create one')
+  domains
+    .command('list', { isDefault: true })
+    .description('the domains, as in status')
+    .addOption(json())
+    .action(async (options: Output) => {
+      const all = await allDomains(client)
+      print(options, all, () => showDomains(all))
+    })
+  domains
+    .command('create')
+    .description('create a domain')
+    .argument('<name>', 'lower-case letters, digits, - and _, 55 at most')
+    .option('--model <id>', "the model of its vectors; left out: the server's default")
+    .option('--threshold <similarity>', 'least similarity of a hit, -1 to 1', within(-1, 1, false))
+    .addOption(json())
+    .action(async (name: string, options: Output & { model?: string; threshold?: number }) => {
+      const { json: _json, ...wishes } = options
+      const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
+      print(options, created, () => `created ${created.name} (${created.model})\n`)
+    })
+}

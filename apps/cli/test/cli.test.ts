@@ -1,0 +1,296 @@
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { domainDetailSchema, searchSchema } from 'millrace/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { backends } from '../../../test/support/backends.js'
+import { openWorld, type World } from '../../../test/support/world.js'
+import { type Ended, millrace } from './command.js'
+
+const KEY = 'key-of-the-tests'
+const MODEL = 'all-minilm-l6-v2'
+const FILES = {
+  'delivery.md': '---\ntitle: Delivery times\n---\n\n# Ignored\n\nOur parcels arrive within three days.\n',
+  'sub/refunds.md': '# Refunds come quickly\n\nMoney comes back to your card within ten days.\n',
+  'sub/深/opening hours 🕘.txt': 'You can call us from nine to five.\n',
+  '.hidden/secret.md': 'Not for you.',
+  'node_modules/package/README.md': 'Not ours.',
+  'picture.png': 'Not a text.',
+}
+/** A command that fails, and what it says then. */
+interface Refused {
+  readonly name: string
+  readonly args: () => string[]
+  readonly err: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Another place than the test's own Millrace. */
+  readonly at?: () => string
+}
+
+const LATIN = Buffer.from('caf\xe9', 'latin1')
+
+/** What is printed with --json of `ingest`, as far as these tests look at it. */
+const reportSchema = z.object({
+  ingestions: z.array(z.string()),
+  documents: z.record(z.string(), z.number()),
+  chunks: z.record(z.string(), z.number()),
+  tokens: z.record(z.string(), z.number()),
+  problems: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })),
+})
+
+/** A web server that knows nothing of Millrace. */
+interface Stranger {
+  readonly url: string
+  close(): void
+}
+
+async function openStranger(): Promise<Stranger> {
+  const server = createServer((_request, response) => response.end('<h1>Welcome</h1>')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = address === null || typeof address === 'string' ? 0 : address.port
+  return { url: `http://127.0.0.1:${port}`, close: () => server.close() }
+}
+
+describe('the command millrace', () => {
+  let world: World
+  let docs: string
+  let wrong: string
+  let stranger: Stranger
+  beforeAll(async () => {
+    const [embedded] = backends()
+    if (embedded === undefined) throw new Error('there is no backend')
+    // A server whose limits are lower than what the command sends in one request.
+    const limits = { DOCUMENTS_MAX: '2', BODY_BYTES_MAX: '20000' }
+    world = await openWorld(embedded, { MILLRACE_API_KEYS: KEY, ...limits })
+    stranger = await openStranger()
+    const root = await mkdtemp(join(tmpdir(), 'millrace-cli-'))
+    docs = join(root, 'docs')
+    await write(docs, FILES)
+    wrong = join(root, 'wrong')
+    await write(wrong, {
+      'a.md': 'A good one stands before them.',
+      'blank.txt': ' \n',
+      'latin.txt': LATIN,
+      'long.md': 'x '.repeat(10_001),
+      'z.md': 'Another good one stands behind them.',
+    })
+  })
+  afterAll(async () => {
+    await world?.close()
+    stranger?.close()
+    if (docs !== undefined) await rm(dirname(docs), { recursive: true, force: true })
+  })
+
+  async function write(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+    for (const [path, content] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, path)), { recursive: true })
+      await writeFile(join(folder, path), content)
+    }
+  }
+  const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+    millrace(args, { MILLRACE_URL: world.url, MILLRACE_API_KEY: KEY, ...env })
+  /** One JSON document on standard output and nothing anywhere else. */
+  const json = async <T>(args: readonly string[], schema: z.ZodType<T>): Promise<T> => {
+    const { out, err } = await run([...args, '--json'])
+    expect(err).toBe('')
+    expect(out.trimEnd().split('\n')).toHaveLength(1)
+    return schema.parse(JSON.parse(out))
+  }
+
+  test('status of an empty Millrace says where it is and what to do', async () => {
+    expect(await run(['status'])).toEqual({
+      code: 0,
+      out: `Millrace at ${world.url}\nno domains yet: millrace domains create NAME\n`,
+      err: '',
+    })
+  })
+
+  test('a folder goes in, into a domain that is made for it; what is hidden, installed or no text stays out', async () => {
+    const { code, out, err } = await run(['ingest', docs, '--domain', 'docs', '--create', '--model', MODEL])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(
+      /^3 of 3 documents ready, 0 unchanged, in \d+\.\d s\n3 chunks: 3 embedded \(\d+ tokens\), 0 reused\n$/,
+    )
+  })
+
+  test('ids are the paths below the folder; titles are front matter, else first heading, else file name', async () => {
+    const { hits } = await json(['search', 'anything', '-d', 'docs'], searchSchema)
+    expect(new Map(hits.map(({ documentId, title }) => [documentId, title]))).toEqual(
+      new Map([
+        ['delivery.md', 'Delivery times'],
+        ['sub/refunds.md', 'Refunds come quickly'],
+        ['sub/深/opening hours 🕘.txt', 'opening hours 🕘'],
+      ]),
+    )
+  })
+
+  test('the same folder again: every document unchanged, nothing embedded, one JSON document with --json', async () => {
+    const report = await json(['ingest', docs, '--domain', 'docs'], reportSchema)
+    expect(report).toMatchObject({
+      documents: { found: 3, sent: 3, ready: 3, unchanged: 3, failed: 0 },
+      chunks: { total: 3, embedded: 0, reused: 3 },
+      tokens: { embedded: 0 },
+      problems: [],
+    })
+    // The server takes two documents a request: what it refused as too many went in halves.
+    expect(report.ingestions).toHaveLength(2)
+  })
+
+  test('files that cannot go in are named with their path and the reason, the others are in: exit code 2', async () => {
+    const { code, out, err } = await run(['ingest', wrong, '-d', 'wrong', '--create', '--model', MODEL])
+    expect({ code, err }).toEqual({ code: 2, err: '' })
+    expect(out).toMatch(/^2 of 5 documents ready, /)
+    expect(out).toContain('3 problems:\n')
+    expect(out).toMatch(/\/wrong\/blank\.txt +BLANK_TEXT +The text is blank\n/)
+    expect(out).toMatch(/\/wrong\/latin\.txt +INVALID_UTF8 +The file is not UTF-8\n/)
+    expect(out).toMatch(/\/wrong\/long\.md +BODY_TOO_LARGE +/)
+  })
+
+  test('with --json the problems are in the document', async () => {
+    const { problems } = await json(['ingest', join(wrong, 'blank.txt'), '-d', 'wrong'], reportSchema)
+    expect(problems).toEqual([
+      { path: join(wrong, 'blank.txt'), code: 'BLANK_TEXT', message: 'The text is blank' },
+    ])
+  })
+
+  test('search prints the nearest first, with similarity, level, title, id and passage', async () => {
+    const { code, out } = await run(['search', 'when do I get my money back?', '-d', 'docs', '-k', '2'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^ {2}1\. 0\.\d{4} {2}\S.* {2}Refunds come quickly {2}\(sub\/refunds\.md\)\n {5}\S/)
+    expect(out.trimEnd().split('\n')).toHaveLength(4)
+  })
+
+  test('a search that finds nothing above the threshold says so', async () => {
+    expect(await run(['search', 'purple elephants', '-d', 'docs', '--threshold', '0.9'])).toEqual({
+      code: 0,
+      out: 'no hits for "purple elephants" (threshold 0.9)\n',
+      err: '',
+    })
+  })
+
+  test('similarity, with the level in the language of the terminal', async () => {
+    const texts = ['similarity', 'I forgot my password', 'How do I reset my password?', '-d', 'docs']
+    const [english, chinese] = await Promise.all([run(texts), run(texts, { LC_ALL: 'zh_CN.UTF-8' })])
+    expect(english.out).toMatch(/^0\.\d{4} {2}(nearly the same|related) {2}\(all-minilm-l6-v2\)\n$/)
+    expect(chinese.out).toMatch(/^0\.\d{4} {2}(极度相似|语义相关) {2}\(all-minilm-l6-v2\)\n$/)
+    const same = await json(
+      ['similarity', 'one', 'one'],
+      z.object({ similarity: z.number(), levelKey: z.string() }),
+    )
+    expect(same).toEqual({ similarity: 1, levelKey: 'same' })
+  })
+
+  test('domains are created and listed; a name that is taken or cannot be is refused', async () => {
+    const created = await run(['domains', 'create', 'faq', '--model', MODEL, '--threshold', '0.3'])
+    expect(created).toEqual({ code: 0, out: `created faq (${MODEL})\n`, err: '' })
+    expect((await run(['domains'])).out).toMatch(/^faq +all-minilm-l6-v2 \(ready\) +0\.3 +0 +0 +0$/m)
+    const names = (await json(['domains', 'list'], z.array(domainDetailSchema))).map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(['docs', 'faq', 'wrong']))
+    expect(await run(['domains', 'create', 'faq'])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('DOMAIN_EXISTS: There is a domain "faq" already\n'),
+    })
+    expect((await run(['domains', 'create', 'Not OK'])).err).toContain('[a-z0-9]')
+  })
+
+  test('status counts documents by what became of them', async () => {
+    expect((await run(['status'])).out).toMatch(
+      /^docs +all-minilm-l6-v2 \(ready\) +none +3 +0 +0\nfaq .*\nwrong .* 2 +0 +0\n$/m,
+    )
+    const status = await json(['status'], z.object({ url: z.string(), domains: z.array(domainDetailSchema) }))
+    expect(status.url).toBe(world.url)
+    expect(status.domains.map(({ documents }) => documents.ready)).toEqual([3, 0, 2])
+  })
+
+  describe('refuses with exit code 1, the reason and a way out on standard error, and nothing else', () => {
+    const cases: Refused[] = [
+      {
+        name: 'a path that is not there',
+        args: () => ['ingest', join(docs, 'nope'), '-d', 'docs'],
+        err: ['NO_SUCH_FILE', 'docs/nope'],
+      },
+      {
+        name: 'a domain that is not there',
+        args: () => ['ingest', docs, '-d', 'nope'],
+        err: ['UNKNOWN_DOMAIN', '"nope"', '--create'],
+      },
+      {
+        name: 'another model than the domain has',
+        args: () => ['ingest', docs, '-d', 'docs', '--create', '--model', 'bge-small-zh-v1.5'],
+        err: ['OTHER_MODEL', MODEL, 'bge-small-zh-v1.5'],
+      },
+      {
+        name: 'a search in a domain that is not there',
+        args: () => ['search', 'x', '-d', 'nope'],
+        err: ['UNKNOWN_DOMAIN', 'millrace domains'],
+      },
+      {
+        name: 'a blank query',
+        args: () => ['search', ' ', '-d', 'docs'],
+        err: ['MISSING_QUERY', 'The query is blank'],
+      },
+      {
+        name: 'a wrong -k',
+        args: () => ['search', 'x', '-d', 'docs', '-k', '0'],
+        err: ["'0'", 'a whole number from 1 to 1000', '--help'],
+      },
+      {
+        name: 'a wrong threshold',
+        args: () => ['search', 'x', '-d', 'docs', '--threshold', 'high'],
+        err: ["'high'", 'a number from -1 to 1'],
+      },
+      { name: 'no domain', args: () => ['search', 'x'], err: ["required option '-d, --domain <name>'"] },
+      { name: 'an unknown command', args: () => ['find', 'x'], err: ["unknown command 'find'"] },
+      {
+        name: 'a wrong key',
+        args: () => ['status'],
+        env: { MILLRACE_API_KEY: 'wrong' },
+        err: ['UNAUTHORIZED', 'Set MILLRACE_API_KEY'],
+      },
+      {
+        name: 'no server',
+        args: () => ['status', '--json'],
+        env: { MILLRACE_URL: 'http://127.0.0.1:59' },
+        err: ['UNREACHABLE', 'http://127.0.0.1:59', 'npm start', 'MILLRACE_URL'],
+      },
+      {
+        name: 'a server that is not Millrace',
+        args: () => ['status'],
+        at: () => stranger.url,
+        err: ['BAD_ANSWER', 'HTTP 200', 'Welcome', 'MILLRACE_URL'],
+      },
+      {
+        name: 'an address that is none',
+        args: () => ['status'],
+        env: { MILLRACE_URL: 'localhost:8080' },
+        err: ['SETTING_INVALID', 'MILLRACE_URL is "localhost:8080"'],
+      },
+    ]
+    test.concurrent.each(cases)('$name', async ({ args, at, err: parts, env = {} }) => {
+      const { code, out, err } = await run(args(), {
+        ...env,
+        ...(at === undefined ? {} : { MILLRACE_URL: at() }),
+      })
+      expect({ code, out }).toEqual({ code: 1, out: '' })
+      for (const part of parts) expect(err).toContain(part)
+      expect(err).not.toContain('    at ')
+    })
+  })
+
+  test('a domain is not created for files that are not there', async () => {
+    await run(['ingest', join(docs, 'nope'), '-d', 'never', '--create'])
+    expect((await run(['search', 'x', '-d', 'never'])).err).toContain('UNKNOWN_DOMAIN')
+  })
+
+  test('--help names every command and what the exit codes mean', async () => {
+    const { code, out } = await run(['--help'])
+    expect(code).toBe(0)
+    for (const word of ['ingest', 'search', 'similarity', 'status', 'domains', 'Exit codes'])
+      expect(out).toContain(word)
+  })
+})

@@ -1,0 +1,39 @@
+import { type RunningApi, startApi } from '@millrace/api'
+import { openEngine } from '@millrace/embed'
+import { type Backends, type Log, openBackends, type Settings } from '@millrace/flow'
+import { startWorker } from '@millrace/worker'
+
+export interface Standalone {
+  readonly api: RunningApi
+  readonly backends: Backends
+  /** In words: which database, which queue. */
+  readonly description: string
+  stop(): Promise<void>
+}
+
+/** API and worker in one process with one engine, so that every model is in memory once. */
+export async function startStandalone(settings: Settings, log: Log): Promise<Standalone> {
+  const backends = await openBackends(settings, log)
+  const engine = openEngine({ ...settings, log })
+  const stopBackends = async () => {
+    await engine.close()
+    await backends.close()
+  }
+  try {
+    const api = await startApi({ backends, engine, log }, settings)
+    const worker = await startWorker({ ...backends, engine, log }, settings)
+    return {
+      api,
+      backends,
+      description: backends.description,
+      stop: async () => {
+        await api.close()
+        await worker.drain(settings.drainSeconds)
+        await stopBackends()
+      },
+    }
+  } catch (error) {
+    await stopBackends()
+    throw error
+  }
+}
