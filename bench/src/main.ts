@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+import { CodedError, messageOf } from '@millrace/errors'
+import { benchClone } from './clone.js'
+import { benchEngine } from './engine.js'
+import type { Figure } from './figure.js'
+import { benchLag } from './lag.js'
+import { benchLevels } from './levels.js'
+import { benchPipeline } from './pipeline.js'
+import { benchSamples, benchSite } from './questions.js'
+import { benchReady } from './ready.js'
+import { benchText } from './text.js'
+import { benchTopology } from './topology.js'
+
+const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
+  pipeline: benchPipeline,
+  lag: benchLag,
+  topology: benchTopology,
+  samples: benchSamples,
+  site: benchSite,
+  ready: benchReady,
+  clone: benchClone,
+  engine: benchEngine,
+  levels: benchLevels,
+  text: benchText,
+}
+
+// npm run bench: every figure, or the ones named. Tables, then everything as one line of JSON.
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !(name in BENCHES))
+if (unknown.length > 0) {
+  process.stderr.write(`No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}\n`)
+  process.exit(1)
+}
+const results: Record<string, readonly Figure[]> = {}
+let failed = false
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  process.stdout.write(`\n${name}\n`)
+  try {
+    const figures = await bench()
+    results[name] = figures
+    console.table(figures)
+  } catch (error) {
+    const isMissing =
+      error instanceof CodedError && (error.code === 'NO_SHARED' || error.code === 'NO_SERVERS')
+    process.stdout.write(`did not run: ${messageOf(error)}\n`)
+    if (!isMissing) process.stderr.write(`${error instanceof Error ? error.stack : error}\n`)
+    failed ||= !isMissing || process.env.CI === 'true'
+  }
+}
+process.stdout.write(`${JSON.stringify(results)}\n`)
+process.exitCode = failed ? 1 : 0

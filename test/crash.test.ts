@@ -1,0 +1,197 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Db, openDb } from '@millrace/store'
+import { Redis } from 'ioredis'
+import { openClient } from 'millrace'
+import { ingestionSchema, searchSchema, submissionSchema } from 'millrace/client'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { backends, type Place, servers } from './support/backends.js'
+import { type Program, startProgram } from './support/processes.js'
+import { until } from './support/world.js'
+
+const API = 'apps/api/dist/main.js'
+const WORKER = 'apps/worker/dist/main.js'
+const STANDALONE = 'apps/standalone/dist/main.js'
+
+/** Enough work that a kill hits the middle of it: different texts, several chunks each. */
+const WORK = Array.from({ length: 60 }, (_, i) => ({
+  id: `doc-${i}`,
+  text: Array.from(
+    { length: 40 },
+    (_, j) => `Sentence ${j} of document ${i} speaks of topic ${(i * 31 + j * 7) % 97}.`,
+  ).join(' '),
+}))
+
+const programs: Program[] = []
+let place: Place
+const start = (path: string, env = {}) => {
+  const program = startProgram(path, { ...place.env, ...env })
+  programs.push(program)
+  return program
+}
+const startApi = async (path: string) => {
+  const program = start(path)
+  const { url } = await program.logged('the API listens')
+  return { program, client: openClient({ url: String(url), apiKey: undefined, language: 'en' }) }
+}
+type ApiClient = Awaited<ReturnType<typeof startApi>>['client']
+
+const submitWork = async (client: ApiClient) => {
+  await client.post('/v1/domains', { name: 'crash', chunking: { size: 64 } }, z.unknown())
+  return (await client.post('/v1/domains/crash/documents', { documents: WORK }, submissionSchema)).ingestion
+}
+const look = (client: ApiClient, ingestion: string) =>
+  client.get(`/v1/ingestions/${ingestion}`, ingestionSchema)
+const ended = (client: ApiClient, ingestion: string) =>
+  until(async () => {
+    const now = await look(client, ingestion).catch(() => undefined)
+    return now === undefined || now.state === 'running' ? undefined : now
+  }, 90_000)
+
+afterEach(async () => {
+  await Promise.all(programs.splice(0).map((program) => program.kill('SIGKILL')))
+  await place.remove()
+})
+
+/** Each text embedded once: as many vectors as different texts, as many counted as vectors, nothing left over. */
+async function expectExactlyOnce(db: Db): Promise<void> {
+  const [found] = await db.query(`select
+    (select count(distinct text_hash)::int from millrace.chunks) as texts,
+    (select count(*)::int from millrace.vectors_1) as vectors,
+    (select sum(chunks_embedded)::int from millrace.ingestions) as counted,
+    (select count(*)::int from millrace.pending) as pending,
+    (select count(*)::int from millrace.leases) as leases,
+    (select count(*)::int from millrace.published) as published`)
+  const texts = (found as { texts: number }).texts
+  expect(texts).toBeGreaterThan(WORK.length)
+  expect(found).toEqual({
+    texts,
+    vectors: texts,
+    counted: texts,
+    pending: 0,
+    leases: 0,
+    published: WORK.length,
+  })
+}
+
+const servers_ = servers()
+if (servers_ !== undefined) {
+  describe('crashes, Postgres and Redis', () => {
+    let db: Db
+    beforeEach(async () => {
+      place = await servers_.open()
+      db = openDb({ url: String(place.env.DATABASE_URL), kind: 'server' })
+      return () => db.close()
+    })
+
+    test('a document committed but never enqueued, since the API was killed, is embedded all the same', async () => {
+      const { client } = await startApi(API)
+      start(WORKER)
+      await client.post('/v1/domains', { name: 'crash' }, z.unknown())
+      const dying = startProgram('test/support/submit-and-die.mjs', place.env)
+      expect(await dying.ended).toBe('SIGKILL')
+      const done = await ended(client, '1')
+      expect(done).toMatchObject({ state: 'finished', documents: { total: 1, ready: 1 } })
+    })
+
+    test('a worker killed in mid-batch: another one finishes, and each text is embedded once', async () => {
+      const { client } = await startApi(API)
+      const victim = start(WORKER)
+      const ingestion = await submitWork(client)
+      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      await victim.kill('SIGKILL')
+      const half = await look(client, ingestion)
+      expect(half.state).toBe('running')
+      expect(half.chunks.embedded).toBeLessThan(half.chunks.total)
+      start(WORKER)
+      expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length, failed: 0 } })
+      await expectExactlyOnce(db)
+    })
+
+    test('Redis loses everything in the middle: the rows know, the sweep puts the jobs back', async () => {
+      const { client } = await startApi(API)
+      start(WORKER)
+      const ingestion = await submitWork(client)
+      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      const redis = new Redis(String(place.env.REDIS_URL))
+      // FLUSHALL, of our own keys: other tests share this Redis.
+      const keys = await redis.keys(`${place.env.QUEUE_PREFIX}:*`)
+      expect(keys.length).toBeGreaterThan(0)
+      await redis.del(...keys)
+      await redis.quit()
+      expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length, failed: 0 } })
+      await expectExactlyOnce(db)
+    })
+
+    test('lost database connections, all of them and again and again, end no process and lose no work', async () => {
+      const { client, program } = await startApi(API)
+      const worker = start(WORKER)
+      const ingestion = await submitWork(client)
+      for (let round = 0; round < 6; round++) {
+        await sleep(200)
+        await db.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+           where datname = current_database() and pid <> pg_backend_pid()`,
+        )
+      }
+      expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length, failed: 0 } })
+      expect([program.process.exitCode, worker.process.exitCode]).toEqual([null, null])
+      await expectExactlyOnce(db)
+    })
+
+    test('SIGTERM lets a worker finish what it holds; the rest waits for the next one', async () => {
+      const { client } = await startApi(API)
+      const first = start(WORKER)
+      const ingestion = await submitWork(client)
+      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      await first.kill('SIGTERM')
+      expect(await first.ended).toBe(0)
+      start(WORKER)
+      expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length } })
+      await expectExactlyOnce(db)
+    })
+  })
+}
+
+describe('crashes, embedded', () => {
+  beforeEach(async () => {
+    const embedded = backends()[0]
+    if (embedded === undefined) throw new Error('There is always an embedded backend')
+    place = await embedded.open()
+  })
+
+  test('killed with -9 in the middle of an ingestion, the next start goes on and loses nothing', async () => {
+    const first = await startApi(STANDALONE)
+    const ingestion = await submitWork(first.client)
+    await until(async () => ((await look(first.client, ingestion)).chunks.embedded > 0 ? true : undefined))
+    await first.program.kill('SIGKILL')
+    const second = await startApi(STANDALONE)
+    expect(await ended(second.client, ingestion)).toMatchObject({
+      documents: { ready: WORK.length, failed: 0 },
+    })
+    const found = await second.client.post(
+      '/v1/domains/crash/search',
+      { query: 'Sentence 3 of document 7', k: 3 },
+      searchSchema,
+    )
+    expect(found.hits).toHaveLength(3)
+  })
+
+  test('the database killed with -9 in the middle of an ingestion: it is brought back, and the work goes on', async () => {
+    const { client, program } = await startApi(STANDALONE)
+    const ingestion = await submitWork(client)
+    await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+    const lock = await readFile(`${place.env.DATA_DIR}/millrace.lock`, 'utf8')
+    process.kill((JSON.parse(lock) as { child: { pid: number } }).child.pid, 'SIGKILL')
+    expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length, failed: 0 } })
+    expect(program.process.exitCode).toBeNull()
+  })
+
+  test('a second process on the same folder is refused, with the pid of the first', async () => {
+    const first = await startApi(STANDALONE)
+    const second = start(STANDALONE)
+    expect(await second.ended).toBe(1)
+    expect(second.lines.join('\n')).toContain(String(first.program.process.pid))
+  })
+})
