@@ -127,6 +127,8 @@ if (servers_ !== undefined) {
     test('lost database connections, all of them and again and again, end no process and lose no work', async () => {
       const { client, program } = await startApi(API)
       const worker = start(WORKER)
+      // A start that finds no database says so and ends, as it should; this is about what is lost later.
+      await worker.logged('the worker is up')
       const ingestion = await submitWork(client)
       for (let round = 0; round < 6; round++) {
         await sleep(200)
