@@ -1,27 +1,48 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
-import { MANIFEST_FILE, type ModelManifest, readManifest } from './manifest.js'
+import { MANIFEST_FILE, type ModelFolder, type ModelManifest, readFolder, variantsOf } from './manifest.js'
 
-/** A model as found on the disk. */
+/** A variant of a model as found on the disk. */
 export interface FoundModel {
   readonly dir: string
   readonly manifest: ModelManifest
 }
 
+export interface FoundFolder {
+  readonly dir: string
+  readonly folder: ModelFolder
+}
+
 /**
- * The models in these folders by id: every subfolder with a `manifest.json` is one. Of several with one id the
- * first folder's counts.
+ * The model folders in these folders by id: every subfolder with a `manifest.json` is one. Of several with one id
+ * the first folder's counts.
  * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
  */
-export function findModels(modelDirs: readonly string[]): Map<string, FoundModel> {
-  const found = new Map<string, FoundModel>()
+export function findFolders(modelDirs: readonly string[]): Map<string, FoundFolder> {
+  const found = new Map<string, FoundFolder>()
   for (const modelsDir of modelDirs) {
     for (const name of list(modelsDir)) {
       const dir = join(modelsDir, name)
       if (!existsSync(join(dir, MANIFEST_FILE))) continue
-      const manifest = readManifest(dir)
-      if (!found.has(manifest.id)) found.set(manifest.id, { dir, manifest })
+      const folder = readFolder(dir)
+      if (!found.has(folder.id)) found.set(folder.id, { dir, folder })
+    }
+  }
+  return found
+}
+
+/**
+ * The models in these folders by the id they are asked for with: a folder's id for its default variant,
+ * `id@precision` for each, the default one too.
+ * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
+ */
+export function findModels(modelDirs: readonly string[]): Map<string, FoundModel> {
+  const found = new Map<string, FoundModel>()
+  for (const { dir, folder } of findFolders(modelDirs).values()) {
+    for (const manifest of variantsOf(folder)) {
+      found.set(manifest.id, { dir, manifest })
+      found.set(`${folder.id}@${manifest.precision}`, { dir, manifest })
     }
   }
   return found
@@ -43,7 +64,8 @@ function list(modelsDir: string): string[] {
 export function modelOf(models: ReadonlyMap<string, FoundModel>, id: string): FoundModel {
   const model = models.get(id)
   if (model !== undefined) return model
-  const there = models.size === 0 ? 'there are none' : `there are ${[...models.keys()].join(', ')}`
+  const ids = [...new Set([...models.values()].map(({ manifest }) => manifest.id))]
+  const there = ids.length === 0 ? 'there are none' : `there are ${ids.join(', ')}`
   throw new CodedError('UNKNOWN_MODEL', `There is no model "${id}": ${there}`, {
     hint: 'Choose one of them, or put the folder of the model beside theirs',
   })

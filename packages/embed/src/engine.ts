@@ -147,27 +147,27 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
   }
 
   return {
-    models: () => [...models.values()].map(({ manifest }) => manifest),
+    models: () => [...new Set([...models.values()].map(({ manifest }) => manifest))],
     manifest: (id) => modelOf(models, id).manifest,
     dir: (id) => modelOf(models, id).dir,
     load: async (id) => {
       const { manifest } = modelOf(models, id)
       if (isClosed) throw closed()
-      await loads.load(id)
+      await loads.load(manifest.id)
       return manifest
     },
     state: (id) => loads.state(modelOf(models, id).manifest.id),
     failure: (id) => loads.failure(modelOf(models, id).manifest.id),
     embed: async (request) => {
-      modelOf(models, request.model)
+      const model = modelOf(models, request.model).manifest.id
       if (request.texts.length === 0) return []
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
-      await loads.load(request.model)
+      await loads.load(model)
       // Both may have happened while it was loading.
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
-      return submit(request)
+      return submit({ ...request, model })
     },
     count: async (id, texts) => (await hostTokenizer(tokenizers, modelOf(models, id))).count(texts),
     stats: () => ({ waiting: waiting(), ...sums }),

@@ -1,13 +1,25 @@
 export { embedAll } from './all.js'
 export type { Priority } from './batch.js'
+export { type FoundFolder, findFolders } from './catalog.js'
 export type { EmbedRequest, Engine, EngineLog, EngineOptions, EngineStats } from './contract.js'
 export { coresAvailable } from './cores.js'
 export { openEngine } from './engine.js'
 export { type Level, levelOf, levelsSchema } from './levels.js'
 export type { ModelState } from './loads.js'
-export { type ModelFile, type ModelManifest, readManifest } from './manifest.js'
+export {
+  MANIFEST_FILE,
+  type ModelFile,
+  type ModelFolder,
+  type ModelManifest,
+  type ModelVariant,
+  type Output,
+  parseFolder,
+  readFolder,
+  readManifest,
+  variantsOf,
+} from './manifest.js'
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
-export { verifyModel } from './verify.js'
+export { folderFiles, verifyModel } from './verify.js'

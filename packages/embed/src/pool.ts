@@ -1,5 +1,8 @@
-/** How the vectors of a text's tokens become one: the first token's, their mean, or the largest of each dimension. */
-export type Pooling = 'cls' | 'mean' | 'max'
+/**
+ * How the vectors of a text's tokens become one: the first token's, their mean, or the largest of each dimension.
+ * `graph`: the graph has done it, there is one vector.
+ */
+export type Pooling = 'cls' | 'mean' | 'max' | 'graph'
 
 /** The dot product of two vectors of one length, summed in double precision. Of unit vectors it is the cosine. */
 export function dot(a: Float32Array, b: Float32Array): number {
@@ -35,6 +38,7 @@ export function allFinite(vector: Float32Array): boolean {
 export function pool(rows: Float32Array, tokens: number, dims: number, pooling: Pooling): Float32Array {
   switch (pooling) {
     case 'cls':
+    case 'graph':
       return rows.slice(0, dims)
     case 'mean':
       return poolMean(rows, tokens, dims)

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
-import { type ModelFile, type ModelManifest, readManifest } from './manifest.js'
+import { type ModelFile, type ModelFolder, readFolder } from './manifest.js'
 
 /**
  * Files up to this size are hashed at every load: 24 MB took 90 ms. Larger ones only by `verifyModel`: at some
@@ -17,10 +17,16 @@ const HASHED_AT_LOAD_BYTES = 1 << 26
  * @param dir the model's folder
  * @throws CodedError MODEL_FILE_ALTERED or MODEL_FILE_MISSING, naming the file; INVALID_MANIFEST
  */
-export async function verifyModel(dir: string): Promise<ModelManifest> {
-  const manifest = readManifest(dir)
-  for (const file of manifest.files) await checkFile(dir, file, true)
-  return manifest
+export async function verifyModel(dir: string): Promise<ModelFolder> {
+  const folder = readFolder(dir)
+  for (const file of folderFiles(folder)) await checkFile(dir, file, true)
+  return folder
+}
+
+/** The files of all variants, each once. */
+export function folderFiles({ files, variants }: ModelFolder): ModelFile[] {
+  const all = [...files, ...variants.flatMap((variant) => variant.files)]
+  return [...new Map(all.map((file) => [file.path, file])).values()]
 }
 
 /** The same as far as it is cheap, before a load: existence and bytes of all files, sha256 up to 64 MiB a file. */

@@ -1,7 +1,14 @@
 import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openEngine, readManifest, verifyModel } from '@millrace/embed'
+import {
+  type ModelFolder,
+  type ModelVariant,
+  openEngine,
+  readFolder,
+  readManifest,
+  verifyModel,
+} from '@millrace/embed'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BGE_ZH, MINILM, MODELS_DIR } from './models.js'
 
@@ -73,8 +80,7 @@ describe('the files of a model', () => {
   test('a graph that is not the one described is refused with the names of both', async () => {
     const engine = openEngine({ modelDirs: [modelsDir] })
     try {
-      const { onnx } = readManifest(dir)
-      await change((manifest) => ({ ...manifest, onnx: { ...onnx, output: 'sentence_embedding' } }))
+      await changeVariant(({ onnx }) => ({ onnx: { ...onnx, output: 'sentence_embedding' } }))
       const changed = openEngine({ modelDirs: [modelsDir] })
       await expect(changed.load(MINILM)).rejects.toMatchObject({
         code: 'INVALID_GRAPH',
@@ -94,9 +100,12 @@ describe('the files of a model', () => {
   })
 })
 
-async function change(by: (manifest: ReturnType<typeof readManifest>) => unknown): Promise<void> {
-  await writeFile(join(dir, 'manifest.json'), JSON.stringify(by(readManifest(dir))))
+async function change(by: (folder: ModelFolder) => unknown): Promise<void> {
+  await writeFile(join(dir, 'manifest.json'), JSON.stringify(by(readFolder(dir))))
 }
+
+const changeVariant = (by: (variant: ModelVariant) => Partial<ModelVariant>) =>
+  change((folder) => ({ ...folder, variants: folder.variants.map((one) => ({ ...one, ...by(one) })) }))
 
 describe('a manifest', () => {
   test.each([
@@ -108,6 +117,13 @@ describe('a manifest', () => {
       'files',
     ],
     ['levels that do not fall', { levels: [] }, 'levels'],
+    ['no variant', { variants: [] }, 'variants'],
+    ['an output without its head', { outputs: ['dense', 'sparse'] }, 'heads'],
+    [
+      'a head without its file',
+      { outputs: ['dense', 'sparse'], heads: { sparse: 'sparse.pt' } },
+      'sparse.pt',
+    ],
   ])('with %s is refused, naming file and field', async (_, fault, field) => {
     await change((manifest) => ({ ...manifest, ...fault }))
     expect(() => readManifest(dir)).toThrow(
@@ -116,6 +132,28 @@ describe('a manifest', () => {
         message: expect.stringMatching(new RegExp(`manifest\\.json[^]*${field}`)),
       }),
     )
+  })
+
+  test('whose default variant moves with its batch is refused', async () => {
+    await changeVariant(() => ({ precision: 'int8-dynamic' }))
+    expect(() => readFolder(dir)).toThrow(/int8-dynamic cannot be the default/)
+  })
+
+  test('with two variants makes two models; the first has the bare id, each has its precision', async () => {
+    await change((folder) => ({
+      ...folder,
+      variants: [
+        ...folder.variants,
+        ...folder.variants.map((one) => ({ ...one, precision: 'int8-dynamic' })),
+      ],
+    }))
+    const engine = openEngine({ modelDirs: [modelsDir] })
+    expect(engine.models().map(({ id }) => id)).toEqual([MINILM, `${MINILM}@int8-dynamic`])
+    expect(engine.manifest(`${MINILM}@int8-row`)).toBe(engine.manifest(MINILM))
+    await engine.load(`${MINILM}@int8-row`)
+    expect(engine.state(MINILM)).toBe('ready')
+    expect(engine.state(`${MINILM}@int8-dynamic`)).toBe('absent')
+    await engine.close()
   })
 
   test('that is no JSON is refused', async () => {
