@@ -1,8 +1,10 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
 import type { ModelState } from './loads.js'
-import type { ModelManifest } from './manifest.js'
+import type { ModelManifest, Output } from './manifest.js'
+import type { LongTexts, WindowPooling } from './outputs.js'
 import type { TextKind } from './protocol.js'
+import type { Provider } from './provider.js'
 import type { EmbedResult } from './requests.js'
 
 /** What the engine reports to; a pino logger fits. */
@@ -16,6 +18,8 @@ export interface EngineOptions {
   readonly modelDirs: readonly string[]
   /** Cores of one forward pass. Default: those this process may use. */
   readonly threads?: number | undefined
+  /** Where graphs run. Default: cpu. */
+  readonly provider?: Provider | undefined
   /** Padded tokens of a forward pass. Default: what was measured for the model, in its manifest. */
   readonly batchTokens?: number | undefined
   /**
@@ -31,6 +35,17 @@ export interface EmbedRequest {
   readonly model: string
   readonly texts: readonly string[]
   readonly kind: TextKind
+  /** Default: dense. Each is computed only when it is asked for. */
+  readonly outputs?: readonly Output[] | undefined
+  /** Tokens of a window, special ones included, at most the model's limit. Default: that limit. */
+  readonly window?: number | undefined
+  /**
+   * Of a text with more tokens than a window: `pool` all of it over windows (the default), `refuse` it
+   * (TEXT_TOO_LONG), or `truncate` it, which its result says.
+   */
+  readonly longTexts?: LongTexts | undefined
+  /** How the dense vectors of windows become one. Default: their mean, weighted by their tokens. */
+  readonly windowPooling?: WindowPooling | undefined
   /** Default: interactive for queries, bulk for documents. */
   readonly priority?: Priority | undefined
   /** Stops waiting; texts that are not in the model yet are dropped. */
@@ -72,9 +87,9 @@ export interface Engine {
   /** Why the state is `failed`. */
   failure(id: string): CodedError | undefined
   /**
-   * A result a text, in order: its vector, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, EMBED_FAILED,
-   * NAN_VECTOR). Loads the model where needed.
-   * @throws CodedError UNKNOWN_MODEL, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
+   * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
+   * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
+   * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
    */
   embed(request: EmbedRequest): Promise<EmbedResult[]>
   /**

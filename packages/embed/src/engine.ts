@@ -2,8 +2,10 @@ import { CodedError, messageOf } from '@millrace/errors'
 import { type FoundModel, findModels, modelOf } from './catalog.js'
 import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
+import { encodingOf } from './encoding.js'
 import { type InferenceThread, type StartThread, startThread } from './host.js'
 import { createLoads } from './loads.js'
+import type { Encoding, Vectors } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
@@ -25,6 +27,7 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
   const models = findModels(options.modelDirs)
   const data = {
     threads: options.threads ?? coresAvailable(),
+    provider: options.provider ?? 'cpu',
     batchTokens: options.batchTokens,
     attentionBudget: options.attentionBudget ?? ATTENTION_BUDGET,
   }
@@ -50,7 +53,10 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
 
   function receive(message: FromThread): void {
     if (message.type === 'loaded') {
-      log?.info({ model: message.model, ms: message.ms, threads: data.threads }, 'the model is loaded')
+      log?.info(
+        { model: message.model, ms: message.ms, bytes: message.bytes, threads: data.threads },
+        'the model is loaded',
+      )
       loads.succeeded(message.model)
     } else if (message.type === 'notLoaded') {
       log?.error({ model: message.model, ...message.error }, 'the model did not load')
@@ -65,15 +71,13 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
     sums.batches += message.pass.rows > 0 ? 1 : 0
     sums.paddedTokens += message.pass.paddedTokens
     sums.busyMs += message.pass.ms
-    for (const { request: id, index, tokens, windows, outcome } of unpackResults(message)) {
+    for (const { request: id, index, tokens, windows, truncated, outcome } of unpackResults(message)) {
       const isFailure = outcome instanceof CodedError
       sums.texts++
       sums.tokens += tokens
       sums.failures += isFailure ? 1 : 0
       const request = requests.get(id) // gone: its caller has given up
-      const result = isFailure
-        ? { error: outcome }
-        : { vector: outcome, tokens, windows, truncated: false as const }
+      const result = isFailure ? { error: outcome } : embedded(outcome, { tokens, windows, truncated })
       if (request !== undefined && keepResult(request, index, result))
         settle(request)?.resolve(request.results)
     }
@@ -112,13 +116,17 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
   const waiting = () =>
     [...requests.values()].reduce((sum, { texts, answered }) => sum + texts.length - answered, 0)
 
-  function submit({ model, texts, kind, priority, signal }: EmbedRequest): Promise<EmbedResult[]> {
+  function submit(
+    { model, texts, kind, priority, signal }: EmbedRequest,
+    encoding: Encoding,
+  ): Promise<EmbedResult[]> {
     return new Promise((resolve, reject) => {
       const request: Request = {
         id: ++lastId,
         model,
         kind,
         priority: priority ?? (kind === 'query' ? 'interactive' : 'bulk'),
+        encoding,
         texts: [...texts],
         results: [],
         sent: 0,
@@ -159,15 +167,16 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
     state: (id) => loads.state(modelOf(models, id).manifest.id),
     failure: (id) => loads.failure(modelOf(models, id).manifest.id),
     embed: async (request) => {
-      const model = modelOf(models, request.model).manifest.id
+      const { manifest } = modelOf(models, request.model)
+      const encoding = encodingOf(manifest, request)
       if (request.texts.length === 0) return []
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
-      await loads.load(model)
+      await loads.load(manifest.id)
       // Both may have happened while it was loading.
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
-      return submit({ ...request, model })
+      return submit({ ...request, model: manifest.id }, encoding)
     },
     count: async (id, texts) => (await hostTokenizer(tokenizers, modelOf(models, id))).count(texts),
     stats: () => ({ waiting: waiting(), ...sums }),
@@ -193,6 +202,11 @@ function hostTokenizer(
   opening.catch(() => opened.delete(manifest.id)) // may be tried again
   return opening
 }
+
+const embedded = (
+  { dense, ...others }: Vectors,
+  took: { readonly tokens: number; readonly windows: number; readonly truncated: boolean },
+): EmbedResult => ({ vector: dense, ...others, ...took })
 
 const aborted = (signal: AbortSignal | undefined): CodedError =>
   new CodedError('ABORTED', 'The caller gave up before its texts were embedded', { cause: signal?.reason })

@@ -18,8 +18,11 @@ export {
   readManifest,
   variantsOf,
 } from './manifest.js'
+export type { ColbertVectors, LongTexts, SparseVector, Vectors, WindowPooling } from './outputs.js'
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
+export { PROVIDERS, type Provider } from './provider.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
+export { colbertScore, computeScores, type Scores, type ScoreWeights, sparseScore } from './scores.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'

@@ -1,3 +1,4 @@
+import { memoryUsage } from 'node:process'
 import { CodedError } from '@millrace/errors'
 import type { BatchLimits } from './batch.js'
 import { createIntake, type IntakeModel } from './intake.js'
@@ -43,12 +44,14 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
 
   async function load({ dir, manifest }: LoadMessage): Promise<void> {
     const started = performance.now()
+    const before = memoryUsage.rss()
     try {
       await checkFiles(dir, manifest.files)
       const tokenizer = await openTokenizer(dir)
-      const session = await openSession(dir, manifest, data.threads)
+      const session = await openSession(dir, manifest, tokenizer, data)
       models.set(manifest.id, { manifest, tokenizer, session })
-      post({ type: 'loaded', model: manifest.id, ms: Math.round(performance.now() - started) }, [])
+      const bytes = Math.max(0, memoryUsage.rss() - before)
+      post({ type: 'loaded', model: manifest.id, ms: Math.round(performance.now() - started), bytes }, [])
     } catch (error) {
       post({ type: 'notLoaded', model: manifest.id, error: toPlain(error) }, [])
     }
@@ -80,12 +83,13 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
     const outcomes = await runRows(
       session,
       batch.map(({ ids }) => ids),
+      new Set(batch.flatMap(({ text }) => text.encoding.outputs)),
     )
     const ms = performance.now() - started
     const done: DoneText[] = []
     outcomes.forEach((outcome, i) => {
       const row = batch[i]
-      if (row !== undefined && addWindow(row.text, outcome, row.length - special)) {
+      if (row !== undefined && addWindow(row.text, row.window, outcome, row.length - special)) {
         done.push({ ...row.text, outcome: outcomeOf(row.text) })
       }
     })
@@ -98,7 +102,7 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
     figures?: { rows: number; paddedTokens: number; ms: number },
   ): void {
     const message = packResults(done, figures)
-    post(message, [message.vectors.buffer])
+    post(message, [message.floats.buffer, message.ids.buffer])
   }
 
   async function release(): Promise<void> {

@@ -3,7 +3,7 @@ import type { ModelManifest } from './manifest.js'
 import type { TextsMessage } from './protocol.js'
 import type { DoneText } from './results.js'
 import type { Rows } from './rows.js'
-import { emptyText, instructed, openText, refusal, type Text, windowsOf } from './texts.js'
+import { emptyText, instructed, openText, refusal, type Text, tooLong, windowsOf } from './texts.js'
 import type { Tokenizer } from './tokenizer.js'
 
 /** What the intake needs of a loaded model. */
@@ -33,15 +33,21 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
     if (dropped.has(message)) return []
     const special = tokenizer.special.before.length + tokenizer.special.after.length
+    const { window, longTexts } = message.encoding
     const done: DoneText[] = []
     let next = 0
     for (const [i, error] of refusals.entries()) {
       const index = message.first + i
       const ids = error === undefined ? encoded[next++] : undefined
+      const tokens = (ids?.length ?? 0) + special
       if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
-      else {
-        const windows = windowsOf(ids, tokenizer, manifest.tokensMax)
-        rows.add(openText(message, index, ids.length + special, windows.length), windows)
+      else if (longTexts === 'refuse' && tokens > window) {
+        done.push({ ...refused(message, index, tooLong(tokens, window)), tokens })
+      } else {
+        const all = windowsOf(ids, tokenizer, window)
+        const windows = longTexts === 'truncate' ? all.slice(0, 1) : all
+        const truncated = windows.length < all.length
+        rows.add(openText(message, { index, tokens, windows: windows.length, truncated }), windows)
       }
     }
     return done
@@ -74,6 +80,7 @@ const refused = ({ request }: TextsMessage, index: number, outcome: CodedError):
   index,
   tokens: 0,
   windows: 0,
+  truncated: false,
   outcome,
 })
 

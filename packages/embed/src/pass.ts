@@ -1,31 +1,39 @@
 import { CodedError, messageOf } from '@millrace/errors'
+import type { Output } from './manifest.js'
+import type { Vectors } from './outputs.js'
 import { allFinite } from './pool.js'
 import type { Session } from './session.js'
 
-/** A row's unit vector, or why it has none. */
-export type RowOutcome = Float32Array | CodedError
+/** What a row's text gets, or why it has nothing. */
+export type RowOutcome = Vectors | CodedError
 
 /**
  * Runs rows in one pass. Where that fails they are run one by one, so that one bad row does not fail its
- * neighbours; the row that fails alone gets EMBED_FAILED, one whose vector holds no numbers NAN_VECTOR.
+ * neighbours; the row that fails alone gets EMBED_FAILED, one whose vectors hold no numbers NAN_VECTOR.
  */
-export async function runRows(session: Session, rows: readonly Int32Array[]): Promise<RowOutcome[]> {
+export async function runRows(
+  session: Session,
+  rows: readonly Int32Array[],
+  outputs: ReadonlySet<Output>,
+): Promise<RowOutcome[]> {
   try {
-    return (await session.run(rows)).map(checked)
+    return (await session.run(rows, outputs)).map(checked)
   } catch (error) {
     if (rows.length === 1) return [failed(error, rows[0]?.length ?? 0)]
     const outcomes: RowOutcome[] = []
-    for (const row of rows) outcomes.push(...(await runRows(session, [row])))
+    for (const row of rows) outcomes.push(...(await runRows(session, [row], outputs)))
     return outcomes
   }
 }
 
-/** The vector, unless it holds something that is no number. */
-export const checked = (vector: Float32Array): RowOutcome =>
-  allFinite(vector)
-    ? vector
+/** The vectors, unless one holds something that is no number. */
+export const checked = (vectors: Vectors): RowOutcome =>
+  [vectors.dense, vectors.sparse?.weights, vectors.colbert?.values].every(
+    (values) => values === undefined || allFinite(values),
+  )
+    ? vectors
     : new CodedError('NAN_VECTOR', 'The model gave NaN, Infinity or only zeros for this text', {
-        hint: 'The weights or this processor are at fault: check the model with verifyModel',
+        hint: 'The weights or this processor are at fault: check the model with `millrace models verify`',
       })
 
 const failed = (error: unknown, tokens: number): CodedError =>

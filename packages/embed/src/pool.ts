@@ -71,11 +71,20 @@ export interface WindowVector {
   readonly tokens: number
 }
 
-/** The mean of a text's windows, weighted by their tokens. One window is returned as it is. */
-export function poolWindows(windows: readonly WindowVector[]): Float32Array {
+/**
+ * One vector for the windows of a text: their mean, weighted by their tokens, or the largest of each dimension.
+ * One window is returned as it is.
+ */
+export function poolWindows(
+  windows: readonly WindowVector[],
+  pooling: Exclude<Pooling, 'cls' | 'graph'> = 'mean',
+): Float32Array {
   const [first, ...others] = windows
   if (first === undefined) throw new RangeError('Cannot pool a text without windows')
   if (others.length === 0) return first.vector
+  if (pooling === 'max') {
+    return first.vector.map((value, i) => Math.max(value, ...others.map(({ vector }) => vector[i] ?? 0)))
+  }
   const sum = new Float64Array(first.vector.length)
   let tokens = 0
   for (const window of windows) {

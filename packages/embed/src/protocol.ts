@@ -1,5 +1,7 @@
 import type { Priority } from './batch.js'
 import type { ModelManifest } from './manifest.js'
+import type { Encoding } from './outputs.js'
+import type { SessionSetting } from './session.js'
 
 /** What a text is embedded as; some models put another instruction before each. */
 export type TextKind = 'query' | 'document'
@@ -19,13 +21,12 @@ export interface TextsMessage {
   readonly model: string
   readonly kind: TextKind
   readonly priority: Priority
+  readonly encoding: Encoding
   readonly texts: readonly string[]
 }
 
 /** Handed to the thread when it starts. */
-export interface ThreadData {
-  /** Cores of one forward pass. */
-  readonly threads: number
+export interface ThreadData extends SessionSetting {
   /** Padded tokens of a pass; undefined: the model's own. */
   readonly batchTokens: number | undefined
   readonly attentionBudget: number
@@ -33,15 +34,23 @@ export interface ThreadData {
 
 /** What the thread answers. */
 export type FromThread =
-  | { readonly type: 'loaded'; readonly model: string; readonly ms: number }
+  | {
+      readonly type: 'loaded'
+      readonly model: string
+      readonly ms: number
+      /** By how much the memory of the process grew. */
+      readonly bytes: number
+    }
   | { readonly type: 'notLoaded'; readonly model: string; readonly error: PlainError }
   | ResultsMessage
 
 export interface ResultsMessage {
   readonly type: 'results'
   readonly results: readonly TextResult[]
-  /** The vectors of the results that have one, in order; its memory is handed over, not copied. */
-  readonly vectors: Float32Array<ArrayBuffer>
+  /** Of each result that has vectors, in order: dense, weights of sparse, colbert. Handed over, not copied. */
+  readonly floats: Float32Array<ArrayBuffer>
+  /** Token ids of the sparse vectors, in order. */
+  readonly ids: Int32Array<ArrayBuffer>
   readonly pass: PassFigures
 }
 
@@ -51,8 +60,13 @@ export interface TextResult {
   /** Special tokens included, once. */
   readonly tokens: number
   readonly windows: number
-  /** Why there is no vector. */
+  readonly truncated: boolean
+  /** Why there are no vectors. */
   readonly error?: PlainError | undefined
+  /** How many numbers it has of each. */
+  readonly dense?: number
+  readonly sparse?: number
+  readonly colbert?: { readonly count: number; readonly dims: number }
 }
 
 /** What a forward pass cost; zeros where results came without one. */

@@ -1,17 +1,20 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
+import type { ColbertVectors, Encoding, SparseVector } from './outputs.js'
 import type { TextKind, TextsMessage } from './protocol.js'
 
-/** A text's vector, and what it took. */
+/** A text's vectors, and what it took. */
 export interface Embedded {
-  /** Unit length, memory of its own. */
+  /** Dense: unit length, memory of its own; of length 0 where it was not asked for. */
   readonly vector: Float32Array
+  readonly sparse?: SparseVector
+  readonly colbert?: ColbertVectors
   /** Of the whole text, special tokens included once. */
   readonly tokens: number
-  /** More than 1: the text is longer than the model takes, and the vector is the mean of its windows. */
+  /** More than 1: the text is longer than a window, and the vector is that of its windows, pooled. */
   readonly windows: number
-  /** Nothing is ever cut. */
-  readonly truncated: false
+  /** Whether its end was left out, which happens only to who asks for it. */
+  readonly truncated: boolean
 }
 
 /** Why one text has no vector; its neighbours have theirs. */
@@ -27,6 +30,7 @@ export interface Request {
   readonly model: string
   readonly kind: TextKind
   readonly priority: Priority
+  readonly encoding: Encoding
   readonly texts: readonly string[]
   readonly results: EmbedResult[]
   /** Texts handed to the thread: those before this index. */
@@ -44,7 +48,7 @@ export const SLICE_CHARS = 1 << 16
 
 /** The next texts of a request as a message, at least one; the request takes note that they are sent. */
 export function takeSlice(request: Request): TextsMessage {
-  const { id, model, kind, priority, texts, sent } = request
+  const { id, model, kind, priority, encoding, texts, sent } = request
   let to = sent
   let chars = 0
   while (to < texts.length && to - sent < SLICE_TEXTS) {
@@ -55,7 +59,16 @@ export function takeSlice(request: Request): TextsMessage {
   }
   request.sent = to
   request.charsOut += chars
-  return { type: 'texts', request: id, first: sent, model, kind, priority, texts: texts.slice(sent, to) }
+  return {
+    type: 'texts',
+    request: id,
+    first: sent,
+    model,
+    kind,
+    priority,
+    encoding,
+    texts: texts.slice(sent, to),
+  }
 }
 
 /** Keeps a text's result. @returns whether it was the last one. */

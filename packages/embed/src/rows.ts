@@ -5,6 +5,8 @@ export interface Row<Text> extends Waiting {
   /** Smaller came earlier. */
   readonly arrival: number
   readonly text: Text
+  /** Which window of the text it is, from 0. */
+  readonly window: number
   /** Token ids, special ones included. */
   readonly ids: Int32Array
 }
@@ -79,7 +81,9 @@ export function createRows<Text extends RowOwner>(): Rows<Text> {
     add: (text, windows) => {
       const line = lines[text.priority].get(text.model) ?? []
       lines[text.priority].set(text.model, line)
-      for (const ids of windows) line.push({ text, ids, length: ids.length, arrival: ++clock })
+      for (const [window, ids] of windows.entries()) {
+        line.push({ text, window, ids, length: ids.length, arrival: ++clock })
+      }
       const turn = turns.get(text.request) ?? { at: clock, rows: 0 }
       turn.rows += windows.length
       turns.set(text.request, turn)

@@ -1,18 +1,30 @@
 import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import type { ModelManifest } from './manifest.js'
+import { type Head, openHeads } from './heads.js'
+import type { ModelManifest, Output } from './manifest.js'
+import { type ColbertVectors, type SparseVector, sparseOf, type Vectors } from './outputs.js'
 import { normalize, pool } from './pool.js'
+import type { Provider } from './provider.js'
+import type { Tokenizer } from './tokenizer.js'
 
 /** A model's graph, ready to run. Only the inference thread has these: `run` blocks the thread it is called in. */
 export interface Session {
   /**
    * One forward pass.
    * @param rows token ids of each row, special ones included, at most the model's limit
-   * @returns a unit vector a row, in order; a row whose output is no number comes back as NaN
+   * @param outputs what is wanted; the rest is not computed
+   * @returns vectors a row, in order, dense and colbert of unit length; what is no number comes back as NaN
    */
-  run(rows: readonly Int32Array[]): Promise<Float32Array[]>
+  run(rows: readonly Int32Array[], outputs: ReadonlySet<Output>): Promise<Vectors[]>
   close(): Promise<void>
+}
+
+/** Where a graph runs. */
+export interface SessionSetting {
+  /** Cores that one pass uses. */
+  readonly threads: number
+  readonly provider: Provider
 }
 
 /**
@@ -23,36 +35,70 @@ export interface Session {
  */
 const SPIN_US = '50'
 
+export const sessionOptions = ({ threads, provider }: SessionSetting): InferenceSession.SessionOptions => ({
+  executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+  graphOptimizationLevel: 'all',
+  intraOpNumThreads: threads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  extra: { session: { 'intra_op.spin_duration_us': SPIN_US } },
+})
+
 /**
- * Opens the graph and runs it once, so that the first text does not pay for it.
- * @param threads cores that one pass uses
- * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes
+ * Opens the graph and its heads, and runs them once, so that the first text does not pay for it.
+ * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes, INVALID_HEAD
  */
-export async function openSession(dir: string, manifest: ModelManifest, threads: number): Promise<Session> {
+export async function openSession(
+  dir: string,
+  manifest: ModelManifest,
+  tokenizer: Pick<Tokenizer, 'special' | 'unknownId'>,
+  setting: SessionSetting,
+): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
-  const session = await InferenceSession.create(path, {
-    executionProviders: ['cpu'],
-    graphOptimizationLevel: 'all',
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    extra: { session: { 'intra_op.spin_duration_us': SPIN_US } },
-  }).catch((error: unknown) => {
+  const options = sessionOptions(setting)
+  const session = await InferenceSession.create(path, options).catch((error: unknown) => {
     throw invalidGraph(path, messageOf(error), error)
   })
+  const closers = [() => session.release()]
+  const close = async () => {
+    for (const closer of closers) await closer()
+  }
   try {
     checkNames(path, session, manifest)
+    const heads = await openHeads(dir, manifest, options)
+    for (const head of [heads.sparse, heads.colbert]) if (head !== undefined) closers.push(head.close)
+    const isLeftOut = leftOut(manifest, tokenizer)
     const opened: Session = {
-      run: (rows) => run(session, manifest, rows),
-      close: () => session.release(),
+      run: async (rows, outputs) => {
+        const hidden = await runGraph(session, manifest, rows)
+        const { sparse, colbert } = heads
+        const dense = outputs.has('dense') ? denseRows(hidden, manifest, rows) : undefined
+        const weights =
+          sparse !== undefined && outputs.has('sparse')
+            ? sparseRows(await sparse.run(hidden), rows, isLeftOut)
+            : undefined
+        const tokens =
+          colbert !== undefined && outputs.has('colbert')
+            ? colbertRows(await colbert.run(hidden), rows, colbert)
+            : undefined
+        return rows.map((_, i) => ({
+          dense: dense?.[i] ?? new Float32Array(),
+          ...optional('sparse', weights?.[i]),
+          ...optional('colbert', tokens?.[i]),
+        }))
+      },
+      close,
     }
-    await opened.run([new Int32Array(8).fill(manifest.padId)])
+    await opened.run([new Int32Array(8).fill(manifest.padId)], new Set(manifest.outputs))
     return opened
   } catch (error) {
-    await session.release()
+    await close()
     throw error instanceof CodedError ? error : invalidGraph(path, messageOf(error), error)
   }
 }
+
+const optional = <K extends string, T>(key: K, value: T | undefined): { [P in K]?: T } =>
+  value === undefined ? {} : ({ [key]: value } as { [P in K]: T })
 
 const invalidGraph = (path: string, why: string, cause?: unknown): CodedError =>
   new CodedError('INVALID_GRAPH', `Cannot run ${path}: ${why}`, {
@@ -81,29 +127,67 @@ function checkNames(path: string, session: InferenceSession, { onnx }: ModelMani
   }
 }
 
-async function run(
+/** The graph's output: float32 [rows, longest row, dims], with pooling `graph` [rows, dims]. */
+async function runGraph(
   session: InferenceSession,
   manifest: ModelManifest,
   rows: readonly Int32Array[],
-): Promise<Float32Array[]> {
+): Promise<Tensor> {
   const { dims, onnx, pooling } = manifest
-  const longest = Math.max(...rows.map((row) => row.length))
+  const longest = longestOf(rows)
   const outputs = await session.run(feeds(manifest, rows, longest), [onnx.output])
   const output = outputs[onnx.output]
-  const values = output?.data
-  if (!(values instanceof Float32Array) || values.length !== rows.length * longest * dims) {
+  const shape = pooling === 'graph' ? [rows.length, dims] : [rows.length, longest, dims]
+  if (!(output?.data instanceof Float32Array) || String(output.dims) !== String(shape)) {
     throw new CodedError(
       'INVALID_GRAPH',
       `The output ${onnx.output} of ${manifest.id} is ${output?.type} of shape [${output?.dims}]`,
-      {
-        hint: `The manifest says float32 of shape [${rows.length}, ${longest}, ${dims}]`,
-      },
+      { hint: `The manifest says float32 of shape [${shape}]` },
     )
   }
-  const size = longest * dims
+  return output
+}
+
+const longestOf = (rows: readonly Int32Array[]): number => Math.max(...rows.map((row) => row.length))
+
+function denseRows(
+  { data }: Tensor,
+  { dims, pooling }: ModelManifest,
+  rows: readonly Int32Array[],
+): Float32Array[] {
+  if (!(data instanceof Float32Array)) return []
+  const size = pooling === 'graph' ? dims : longestOf(rows) * dims
   return rows.map((row, i) =>
-    normalize(pool(values.subarray(i * size, (i + 1) * size), row.length, dims, pooling)),
+    normalize(pool(data.subarray(i * size, (i + 1) * size), row.length, dims, pooling)),
   )
+}
+
+function sparseRows(
+  weights: Float32Array,
+  rows: readonly Int32Array[],
+  isLeftOut: (id: number) => boolean,
+): SparseVector[] {
+  const longest = longestOf(rows)
+  return rows.map((row, i) => sparseOf(row, weights.subarray(i * longest, (i + 1) * longest), isLeftOut))
+}
+
+/** All tokens but the first, padding left out; in memory of their own. */
+function colbertRows(values: Float32Array, rows: readonly Int32Array[], { dims }: Head): ColbertVectors[] {
+  const size = longestOf(rows) * dims
+  return rows.map((row, i) => ({
+    values: values.slice(i * size + dims, i * size + row.length * dims),
+    count: row.length - 1,
+    dims,
+  }))
+}
+
+/** Tokens that say nothing of a text, as FlagEmbedding leaves them out: those around it, padding, the unknown. */
+function leftOut(
+  { padId }: ModelManifest,
+  { special, unknownId }: Pick<Tokenizer, 'special' | 'unknownId'>,
+): (id: number) => boolean {
+  const ids = new Set([padId, unknownId, ...special.before, ...special.after])
+  return (id) => ids.has(id)
 }
 
 function feeds(

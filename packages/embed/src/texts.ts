@@ -1,7 +1,15 @@
 import { CodedError } from '@millrace/errors'
 import type { ModelManifest } from './manifest.js'
+import {
+  type ColbertVectors,
+  type Encoding,
+  joinColbert,
+  mergeSparse,
+  type SparseVector,
+  type Vectors,
+} from './outputs.js'
 import { checked, type RowOutcome } from './pass.js'
-import { normalize, poolWindows, type WindowVector } from './pool.js'
+import { normalize, poolWindows } from './pool.js'
 import type { TextKind, TextsMessage } from './protocol.js'
 import type { RowOwner } from './rows.js'
 import type { Tokenizer } from './tokenizer.js'
@@ -14,10 +22,19 @@ export interface Text extends RowOwner {
   /** Special tokens included, once. */
   readonly tokens: number
   readonly windows: number
-  /** Of the windows that are through. */
-  readonly vectors: WindowVector[]
+  /** Its end was left out, as the caller wanted. */
+  readonly truncated: boolean
+  readonly encoding: Encoding
+  /** Of the windows that are through, in their place. */
+  readonly parts: (WindowPart | undefined)[]
   error?: CodedError
   windowsLeft: number
+}
+
+interface WindowPart {
+  readonly vectors: Vectors
+  /** Of the text in this window: the weight of its dense vector. */
+  readonly tokens: number
 }
 
 /**
@@ -38,14 +55,19 @@ export const emptyText = (): CodedError =>
     hint: 'Leave such texts out',
   })
 
+export const tooLong = (tokens: number, window: number): CodedError =>
+  new CodedError('TEXT_TOO_LONG', `The text has ${tokens} tokens, one window takes ${window}`, {
+    hint: 'Have long texts pooled over windows, or cut the text into chunks',
+  })
+
 /** What the tokenizer gets: the text with the model's instruction for its kind before it. */
 export const instructed = (text: string, kind: TextKind, { instructions }: ModelManifest): string =>
   (instructions[kind] ?? '') + text
 
-/** The rows of a text: its tokens in as many windows as the model needs, each between the special tokens. */
-export function windowsOf(ids: Int32Array, { special }: Tokenizer, tokensMax: number): Int32Array[] {
+/** The rows of a text: its tokens in as many windows as it needs, each between the special tokens. */
+export function windowsOf(ids: Int32Array, { special }: Tokenizer, window: number): Int32Array[] {
   const { before, after } = special
-  return windowSpans(ids.length, tokensMax - before.length - after.length).map(({ from, to }) => {
+  return windowSpans(ids.length, window - before.length - after.length).map(({ from, to }) => {
     const row = new Int32Array(before.length + to - from + after.length)
     row.set(before)
     row.set(ids.subarray(from, to), before.length)
@@ -56,27 +78,43 @@ export function windowsOf(ids: Int32Array, { special }: Tokenizer, tokensMax: nu
 
 /** A text on its way; `tokens` as in the result. */
 export const openText = (
-  { request, model, priority }: TextsMessage,
-  index: number,
-  tokens: number,
-  windows: number,
-): Text => ({ request, model, priority, index, tokens, windows, windowsLeft: windows, vectors: [] })
+  { request, model, priority, encoding }: TextsMessage,
+  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated'>,
+): Text => ({ request, model, priority, encoding, ...text, windowsLeft: text.windows, parts: [] })
 
 /**
  * Takes note of a window's outcome.
- * @param tokens of the text in this window: the weight of its vector
+ * @param window its place in the text
+ * @param tokens of the text in this window
  * @returns whether it was the text's last one
  */
-export function addWindow(text: Text, outcome: RowOutcome, tokens: number): boolean {
+export function addWindow(text: Text, window: number, outcome: RowOutcome, tokens: number): boolean {
   if (outcome instanceof CodedError) text.error ??= outcome
-  else text.vectors.push({ vector: outcome, tokens })
+  else text.parts[window] = { vectors: outcome, tokens }
   text.windowsLeft--
   return text.windowsLeft === 0
 }
 
-/** The unit vector of a text whose windows are all through, or why it has none. */
-export function outcomeOf(text: Text): RowOutcome {
-  if (text.error !== undefined) return text.error
-  const vector = poolWindows(text.vectors)
-  return text.windows === 1 ? vector : checked(normalize(vector))
+/** The vectors of a text whose windows are all through, those that were asked for, or why it has none. */
+export function outcomeOf({ error, parts, encoding }: Text): RowOutcome {
+  if (error !== undefined) return error
+  const windows = parts.filter((part) => part !== undefined)
+  const { outputs, windowPooling } = encoding
+  const sparse = windows.flatMap(({ vectors }): SparseVector[] => (vectors.sparse ? [vectors.sparse] : []))
+  const colbert = windows.flatMap(({ vectors }): ColbertVectors[] =>
+    vectors.colbert ? [vectors.colbert] : [],
+  )
+  return checked({
+    dense: outputs.includes('dense') ? pooled(windows, windowPooling) : new Float32Array(),
+    ...(outputs.includes('sparse') ? { sparse: mergeSparse(sparse) } : {}),
+    ...(outputs.includes('colbert') ? { colbert: joinColbert(colbert) } : {}),
+  })
+}
+
+function pooled(windows: readonly WindowPart[], pooling: Encoding['windowPooling']): Float32Array {
+  const vector = poolWindows(
+    windows.map(({ vectors, tokens }) => ({ vector: vectors.dense, tokens })),
+    pooling,
+  )
+  return windows.length === 1 ? vector : normalize(vector)
 }

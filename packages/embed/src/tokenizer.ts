@@ -9,6 +9,8 @@ import { pieces } from './windows.js'
 export interface Tokenizer {
   /** Tokens that stand before and after every text. */
   readonly special: { readonly before: Int32Array; readonly after: Int32Array }
+  /** Stands for what the vocabulary does not have; undefined where there is no such token. */
+  readonly unknownId: number | undefined
   /**
    * Tokens of each text, special ones included, in order; nothing is refused, an empty text has the special
    * tokens only. Works in native threads, in slices that keep the calling thread below a few milliseconds.
@@ -34,7 +36,8 @@ const bare = { addSpecialTokens: false }
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const file = join(dir, 'tokenizer.json')
   try {
-    const native = Native.fromString(withoutMarkup(await readFile(file, 'utf8')))
+    const { json, unknownId } = withoutMarkup(await readFile(file, 'utf8'))
+    const native = Native.fromString(json)
     // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
     native.disableTruncation()
     native.disablePadding()
@@ -42,6 +45,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
     const length = special.before.length + special.after.length
     return {
       special,
+      unknownId,
       count: async (texts) => {
         const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
         return counts.map((parts) => parts.reduce((sum, part) => sum + part, length))
@@ -62,22 +66,36 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
 
 const tokenizerFile = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean() })).optional(),
-  model: z.looseObject({ vocab: z.unknown() }),
+  model: z.looseObject({
+    /** Pieces with their ids (WordPiece, BPE), or with their scores in the order of their ids (Unigram). */
+    vocab: z.union([z.record(z.string(), z.int()), z.array(z.tuple([z.string(), z.number()]))]),
+    unk_token: z.string().nullish(),
+    unk_id: z.int().nullish(),
+  }),
 })
 
 /**
  * Special tokens are also cut out of the text itself ("[SEP]" in a document would end its first sentence for the
  * model). The native tokenizer has no switch for that in JavaScript, but what is not listed as an added token is
  * text like any other. Only those that the vocabulary knows under the same id are taken off the list, so that no
- * id moves; the post-processor, which puts them around a text, has ids of its own.
+ * id moves; the post-processor, which puts them around a text, has ids of its own. A Unigram vocabulary would
+ * still find "<s>" in a text as a piece like any other, so the piece gets a name that no text has: U+0000 is
+ * refused in texts.
  */
-function withoutMarkup(json: string): string {
-  const parsed = tokenizerFile.parse(JSON.parse(json))
-  const ids = parsed.model.vocab
-  const known = (content: string, id: number) =>
-    typeof ids === 'object' && ids !== null && !Array.isArray(ids) && Reflect.get(ids, content) === id
-  const kept = parsed.added_tokens?.filter(({ special, content, id }) => !(special && known(content, id)))
-  return JSON.stringify({ ...parsed, added_tokens: kept ?? [] })
+function withoutMarkup(file: string): { json: string; unknownId: number | undefined } {
+  const parsed = tokenizerFile.parse(JSON.parse(file))
+  const { vocab, unk_token, unk_id } = parsed.model
+  const idOf = (content: string, id: number) =>
+    Array.isArray(vocab) ? (vocab[id]?.[0] === content ? id : undefined) : vocab[content]
+  const markup = (parsed.added_tokens ?? []).filter(
+    ({ special, content, id }) => special && idOf(content, id) === id,
+  )
+  const kept = (parsed.added_tokens ?? []).filter((token) => !markup.includes(token))
+  if (Array.isArray(vocab)) {
+    for (const { id, content } of markup) vocab[id] = [`\0${content}`, vocab[id]?.[1] ?? 0]
+  }
+  const unknownId = unk_id ?? (Array.isArray(vocab) || unk_token == null ? undefined : vocab[unk_token])
+  return { json: JSON.stringify({ ...parsed, added_tokens: kept }), unknownId }
 }
 
 /** Finds them by encoding a text with and without. */

@@ -92,6 +92,46 @@ describe('a text longer than the model takes', () => {
   })
 })
 
+describe('a text longer than the window that was asked for', () => {
+  const ask = (more: object) =>
+    engine.embed({ model: MINILM, texts: ['short', prose(100)], kind: 'document', ...more })
+
+  test('is pooled over windows of that size', async () => {
+    expect(await ask({ window: 32 })).toMatchObject([
+      { tokens: 3, windows: 1 },
+      { tokens: 102, windows: 4, truncated: false },
+    ])
+  })
+
+  test('by the largest of each dimension, when that is wanted', async () => {
+    const words = prose(60).split(' ')
+    const [a, b] = await embed([words.slice(0, 30).join(' '), words.slice(30).join(' ')])
+    const most = a?.vector.map((value, i) => Math.max(value, b?.vector[i] ?? 0)) ?? new Float32Array(384)
+    const [, pooled] = await embedAll(engine, {
+      model: MINILM,
+      texts: ['short', words.join(' ')],
+      kind: 'document',
+      window: 32,
+      windowPooling: 'max',
+    })
+    expect(dot(pooled?.vector ?? most, most) / Math.sqrt(dot(most, most))).toBeGreaterThan(0.99999)
+  })
+
+  test('is refused alone, when that is wanted', async () => {
+    const [short, long] = await ask({ window: 32, longTexts: 'refuse' })
+    expect(short).toMatchObject({ tokens: 3 })
+    expect(long).toMatchObject({
+      error: { code: 'TEXT_TOO_LONG', message: 'The text has 102 tokens, one window takes 32' },
+    })
+  })
+
+  test('is cut only for who asks for it, and the result says so', async () => {
+    const [short, long] = await ask({ window: 32, longTexts: 'truncate' })
+    expect(short).toMatchObject({ truncated: false })
+    expect(long).toMatchObject({ tokens: 102, windows: 1, truncated: true })
+  })
+})
+
 describe('texts that cannot be embedded', () => {
   test('get an error of their own, and their neighbours a vector', async () => {
     const results = await engine.embed({

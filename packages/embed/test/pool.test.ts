@@ -27,6 +27,11 @@ describe('pooling the windows of a text', () => {
     const b = { vector: Float32Array.of(0, 1), tokens: 1 }
     expect([...poolWindows([a, b])]).toEqual([0.75, 0.25])
   })
+  test('max takes the largest of each dimension, whatever the tokens', () => {
+    const a = { vector: Float32Array.of(1, -2), tokens: 3 }
+    const b = { vector: Float32Array.of(0, 1), tokens: 1 }
+    expect([...poolWindows([a, b], 'max')]).toEqual([1, 1])
+  })
   test('a text without windows has no vector', () => {
     expect(() => poolWindows([])).toThrow(RangeError)
   })

@@ -14,6 +14,7 @@ const request = (id: number, texts: readonly string[], priority: Request['priori
   model: 'm',
   kind: 'document',
   priority,
+  encoding: { outputs: ['dense'], window: 512, windowPooling: 'mean', longTexts: 'pool' },
   texts,
   results: [],
   sent: 0,

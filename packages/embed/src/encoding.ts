@@ -1,0 +1,37 @@
+import { CodedError } from '@millrace/errors'
+import type { EmbedRequest } from './contract.js'
+import type { ModelManifest } from './manifest.js'
+import type { Encoding } from './outputs.js'
+
+/** Room for the special tokens and some of the text. */
+const WINDOW_MIN = 8
+
+/**
+ * What a request asks for, with the defaults filled in.
+ * @throws CodedError MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
+ * than the model takes
+ */
+export function encodingOf(manifest: ModelManifest, request: EmbedRequest): Encoding {
+  const { outputs = ['dense'], window = manifest.tokensMax } = request
+  const missing = outputs.filter((output) => !manifest.outputs.includes(output))
+  if (missing.length > 0 || outputs.length === 0) {
+    throw new CodedError(
+      'MISSING_OUTPUT',
+      `${manifest.id} gives ${manifest.outputs.join(', ')}, asked for was ${outputs.join(', ') || 'nothing'}`,
+      { hint: 'Ask for outputs that the model has' },
+    )
+  }
+  if (!Number.isInteger(window) || window < WINDOW_MIN || window > manifest.tokensMax) {
+    throw new CodedError(
+      'BAD_WINDOW',
+      `A window of ${window} tokens: it must be a whole number from ${WINDOW_MIN} to ${manifest.tokensMax}`,
+      { hint: `${manifest.tokensMax} tokens is what ${manifest.id} takes` },
+    )
+  }
+  return {
+    outputs,
+    window,
+    windowPooling: request.windowPooling ?? 'mean',
+    longTexts: request.longTexts ?? 'pool',
+  }
+}
