@@ -1,6 +1,5 @@
 import { type RunningApi, startApi } from '@millrace/api'
-import { openEngine } from '@millrace/embed'
-import { type Backends, type Log, openBackends, type Settings } from '@millrace/flow'
+import { type Backends, type Log, openBackends, type Settings, startEngine } from '@millrace/flow'
 import { startWorker } from '@millrace/worker'
 
 export interface Standalone {
@@ -14,7 +13,7 @@ export interface Standalone {
 /** API and worker in one process with one engine, so that every model is in memory once. */
 export async function startStandalone(settings: Settings, log: Log): Promise<Standalone> {
   const backends = await openBackends(settings, log)
-  const engine = openEngine({ ...settings, log })
+  const engine = await startEngine(settings, log)
   const stopBackends = async () => {
     await engine.close()
     await backends.close()

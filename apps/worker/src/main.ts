@@ -1,13 +1,12 @@
 #!/usr/bin/env node
-import { openEngine } from '@millrace/embed'
-import { openBackends, openLog, readSettings, runProgram } from '@millrace/flow'
+import { openBackends, openLog, readSettings, runProgram, startEngine } from '@millrace/flow'
 import { startWorker } from './worker.js'
 
 await runProgram(async () => {
   const settings = readSettings(process.env)
   const log = openLog(settings.logLevel, 'worker')
   const backends = await openBackends(settings, log)
-  const engine = openEngine({ ...settings, log })
+  const engine = await startEngine(settings, log)
   const worker = await startWorker({ ...backends, engine, log }, settings)
   log.info({ backends: backends.description, slots: settings.slots }, 'the worker is up')
   return async () => {

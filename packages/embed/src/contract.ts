@@ -1,5 +1,6 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
+import type { Isolation } from './host.js'
 import type { ModelState } from './loads.js'
 import type { ModelManifest, Output } from './manifest.js'
 import type { LongTexts, WindowPooling } from './outputs.js'
@@ -18,6 +19,8 @@ export interface EngineOptions {
   readonly modelDirs: readonly string[]
   /** Cores of one forward pass. Default: those this process may use. */
   readonly threads?: number | undefined
+  /** Whether models run in a process of their own or a thread of this one. Default: process. */
+  readonly isolation?: Isolation | undefined
   /** Where graphs run. Default: cpu. */
   readonly provider?: Provider | undefined
   /** Padded tokens of a forward pass. Default: what was measured for the model, in its manifest. */

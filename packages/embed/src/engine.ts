@@ -3,7 +3,8 @@ import { type FoundModel, findModels, modelOf } from './catalog.js'
 import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
 import { encodingOf } from './encoding.js'
-import { type InferenceThread, type StartThread, startThread } from './host.js'
+import { type InferenceHost, type Isolation, type StartInference, startThread } from './host.js'
+import { startProcess } from './host-process.js'
 import { createLoads } from './loads.js'
 import type { Encoding, Vectors } from './outputs.js'
 import { fromPlain } from './plain.js'
@@ -16,13 +17,18 @@ const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
 const CLOSE_GRACE_MS = 10_000
 
+const STARTS: Readonly<Record<Isolation, StartInference>> = { process: startProcess, thread: startThread }
+
 /**
- * Opens an engine over the models in these folders. No model is loaded yet and no thread runs; a thread that
- * dies is replaced, and what it had loaded is loaded again.
- * @param start starts the inference thread; tests hand in one that they can kill
+ * Opens an engine over the models in these folders. No model is loaded yet and nothing runs; a thread or
+ * process that dies is replaced, and what it had loaded is loaded again.
+ * @param start starts the thread or process that runs models; tests hand in one that they can kill
  * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
  */
-export function openEngine(options: EngineOptions, start: StartThread = startThread): Engine {
+export function openEngine(
+  options: EngineOptions,
+  start: StartInference = STARTS[options.isolation ?? 'process'],
+): Engine {
   const { log } = options
   const models = findModels(options.modelDirs)
   const data = {
@@ -41,9 +47,9 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
   })
   let lastId = 0
   let isClosed = false
-  let thread: InferenceThread | undefined
+  let thread: InferenceHost | undefined
 
-  function running(): InferenceThread {
+  function running(): InferenceHost {
     thread ??= start(data, { message: receive, exit: threadDied })
     return thread
   }
@@ -97,12 +103,12 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
     thread = undefined
     if (isClosed) return
     sums.crashes++
-    const crashed = new CodedError('ENGINE_CRASHED', `The inference thread died: ${messageOf(error)}`, {
+    const crashed = new CodedError('ENGINE_CRASHED', `Inference died: ${messageOf(error)}`, {
       hint: 'Try again: a new one starts by itself',
       retryable: true,
       cause: error,
     })
-    log?.error({ err: error, texts: waiting() }, 'the inference thread died')
+    log?.error({ err: error, texts: waiting() }, 'inference died')
     const lost = loads.lost(crashed)
     rejectAll(crashed)
     // At once, not at the next call: whoever asks for readiness before sending work would wait for ever.

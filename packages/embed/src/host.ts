@@ -1,8 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import type { FromThread, ThreadData, ToThread } from './protocol.js'
 
-/** The inference thread as its host sees it. */
-export interface InferenceThread {
+/** The thread or process that runs models, as its host sees it. */
+export interface InferenceHost {
+  /** Its process; undefined when it could not be started. */
+  readonly pid: number | undefined
   post(message: ToThread): void
   /** Whether the process must stay for it. */
   hold(isBusy: boolean): void
@@ -10,16 +12,19 @@ export interface InferenceThread {
   stop(graceMs: number): Promise<void>
 }
 
-export interface ThreadEvents {
+export interface InferenceEvents {
   message(message: FromThread): void
   /** It is gone; `error` says why, where it said so. Always the last event. */
   exit(error: unknown): void
 }
 
-export type StartThread = (data: ThreadData, events: ThreadEvents) => InferenceThread
+/** A crash in native code ends a process of its own alone; with a thread it ends everything. */
+export type Isolation = 'process' | 'thread'
+
+export type StartInference = (data: ThreadData, events: InferenceEvents) => InferenceHost
 
 /** Starts a thread that runs models: onnxruntime blocks the thread it is called in. */
-export const startThread: StartThread = (data, events) => {
+export const startThread: StartInference = (data, events) => {
   // The process's own flags (--eval, --input-type, loaders) are not for a compiled file.
   const worker = new Worker(new URL('./thread.js', import.meta.url), { workerData: data, execArgv: [] })
   let cause: unknown
@@ -35,6 +40,7 @@ export const startThread: StartThread = (data, events) => {
   })
   worker.unref()
   return {
+    pid: process.pid,
     post: (message) => worker.postMessage(message),
     hold: (isBusy) => (isBusy ? worker.ref() : worker.unref()),
     stop: async (graceMs) => {

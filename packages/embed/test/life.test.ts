@@ -1,6 +1,7 @@
 import { openEngine } from '@millrace/embed'
 import { openEngine as openEngineWith } from '@millrace/embed/engine'
-import { type InferenceThread, startThread } from '@millrace/embed/host'
+import { type InferenceHost, type Isolation, startThread } from '@millrace/embed/host'
+import { startProcess } from '@millrace/embed/host-process'
 import { afterEach, describe, expect, test } from 'vitest'
 import { MINILM, MODELS_DIR, prose } from './models.js'
 
@@ -15,13 +16,14 @@ function open(options: Partial<Parameters<typeof openEngine>[0]> = {}) {
   return engine
 }
 
-/** An engine whose thread can be killed from outside, as the kernel or a heap without room would. */
-function openMortal() {
-  const threads: InferenceThread[] = []
+/** An engine whose thread or process can be killed from outside, as the kernel or a heap without room would. */
+function openMortal(isolation: Isolation) {
+  const start = isolation === 'process' ? startProcess : startThread
+  const threads: InferenceHost[] = []
   const lines: string[] = []
   const log = { info: () => undefined, error: (_: object, message: string) => void lines.push(message) }
   const engine = openEngineWith({ modelDirs: [MODELS_DIR], log }, (data, events) => {
-    const thread = startThread(data, events)
+    const thread = start(data, events)
     threads.push(thread)
     return thread
   })
@@ -119,15 +121,15 @@ describe('a caller who gives up', () => {
   })
 })
 
-describe('the death of the inference thread', () => {
+describe.each(['process', 'thread'] as const)('the death of the inference %s', (isolation) => {
   test('fails what was in it as retryable, is logged, and the next call works', async () => {
-    const { engine, kill, lines, threads } = openMortal()
+    const { engine, kill, lines, threads } = openMortal(isolation)
     await engine.load(MINILM)
     const work = engine.embed(bulk(300))
     const seen = expect(work).rejects.toMatchObject({ code: 'ENGINE_CRASHED', retryable: true })
     await kill()
     await seen
-    expect(lines).toContain('the inference thread died')
+    expect(lines).toContain('inference died')
     expect(engine.stats()).toMatchObject({ waiting: 0, crashes: 1 })
     const [result] = await engine.embed(query)
     expect(result).toHaveProperty('vector')
@@ -135,7 +137,7 @@ describe('the death of the inference thread', () => {
   })
 
   test('is healed without a call: what it had loaded is loaded again', async () => {
-    const { engine, kill } = openMortal()
+    const { engine, kill } = openMortal(isolation)
     await engine.load(MINILM)
     await kill()
     expect(engine.state(MINILM)).toBe('loading')
@@ -144,7 +146,7 @@ describe('the death of the inference thread', () => {
   })
 
   test('while a model loads fails the load, and it can be tried again', async () => {
-    const { engine, kill } = openMortal()
+    const { engine, kill } = openMortal(isolation)
     const load = engine.load(MINILM)
     const seen = expect(load).rejects.toMatchObject({ code: 'ENGINE_CRASHED' })
     await kill()
@@ -153,6 +155,21 @@ describe('the death of the inference thread', () => {
     await engine.load(MINILM)
     expect(engine.state(MINILM)).toBe('ready')
   })
+})
+
+test('a crash of native code ends the inference process and not this one', async () => {
+  const { engine, threads } = openMortal('process')
+  await engine.load(MINILM)
+  const work = engine.embed(bulk(300))
+  const seen = expect(work).rejects.toMatchObject({
+    code: 'ENGINE_CRASHED',
+    message: 'Inference died: its process ended by SIGSEGV',
+    retryable: true,
+  })
+  process.kill(threads[0]?.pid ?? 0, 'SIGSEGV')
+  await seen
+  expect(await engine.embed(query)).toHaveLength(1)
+  expect(threads[1]?.pid).not.toBe(threads[0]?.pid)
 })
 
 describe('closing', () => {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type Isolation, PROVIDERS, type Provider } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -19,6 +20,10 @@ export interface Settings {
   /** Folders that hold model folders, the first one with an id wins. */
   readonly modelDirs: readonly string[]
   readonly defaultModel: string | undefined
+  /** Whether models run in a process of their own or a thread. */
+  readonly isolation: Isolation
+  /** What they run on. */
+  readonly provider: Provider
   /** Threads of one forward pass; undefined: the cores this process may use. */
   readonly threads: number | undefined
   /** Padded tokens of a forward pass; undefined: what was measured for the model. */
@@ -88,6 +93,8 @@ export function readSettings(env: Env): Settings {
     queuePrefix: text(env, 'QUEUE_PREFIX') ?? 'millrace',
     modelDirs: modelsDir === undefined ? [OWN_MODELS] : [resolve(modelsDir), OWN_MODELS],
     defaultModel: text(env, 'DEFAULT_MODEL'),
+    isolation: choice(env, 'INFERENCE', ['process', 'thread'], 'process'),
+    provider: choice(env, 'PROVIDER', PROVIDERS, 'cpu'),
     threads: optional(env, 'THREADS', { min: 1, max: 4 * availableParallelism() }),
     batchTokens: optional(env, 'BATCH_TOKENS', { min: 16, max: 1_000_000 }),
     slots: integer(env, 'WORKER_SLOTS', { fallback: 4, min: 1, max: 64 }),
