@@ -48,10 +48,12 @@ export function findModels(modelDirs: readonly string[]): Map<string, FoundModel
   return found
 }
 
-/** In the same order everywhere. */
+/** In the same order everywhere. Hidden ones are on their way: a download that is not complete, for instance. */
 function list(modelsDir: string): string[] {
   try {
-    return readdirSync(modelsDir).sort()
+    return readdirSync(modelsDir)
+      .filter((name) => !name.startsWith('.'))
+      .sort()
   } catch (error) {
     throw new CodedError('MODELS_DIR_MISSING', `Cannot read the folder of models: ${messageOf(error)}`, {
       hint: 'Name a folder that holds one folder a model',

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { checkProvider, type Engine, openEngine } from '@millrace/embed'
 import type { Log } from './log.js'
 import type { Settings } from './settings.js'
@@ -17,6 +19,14 @@ export async function startEngine(settings: Settings, log: Log): Promise<Engine>
  * @throws CodedError UNKNOWN_MODEL when that one is not there
  */
 export function chooseModel(engine: Engine, wanted: string | undefined): string {
-  const hasM3 = engine.models().some((model) => model.id === 'bge-m3')
-  return engine.manifest(wanted ?? (hasM3 ? 'bge-m3' : 'bge-small-zh-v1.5')).id
+  return engine.manifest(wanted ?? (isThere(engine, 'bge-m3') ? 'bge-m3' : 'bge-small-zh-v1.5')).id
+}
+
+/** Whether a model is there with every file in its size: a manifest alone, or half a copy, would fail at its load. */
+function isThere(engine: Engine, id: string): boolean {
+  if (!engine.models().some((model) => model.id === id)) return false
+  const dir = engine.dir(id)
+  return engine
+    .manifest(id)
+    .files.every(({ path, bytes }) => statSync(join(dir, path), { throwIfNoEntry: false })?.size === bytes)
 }

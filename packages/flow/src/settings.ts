@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+
 import { type Isolation, PROVIDERS, type Provider } from '@millrace/embed'
+
+
 import { CodedError } from '@millrace/errors'
+import { modelPlaces } from '@millrace/models/place'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
@@ -66,9 +69,6 @@ const HOUR_SECONDS = 3_600
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
-/** The repository's models/, as seen from the compiled file. */
-const OWN_MODELS = fileURLToPath(new URL('../../../models/', import.meta.url))
-
 /**
  * Reads and checks the environment.
  * @throws CodedError SETTING_INVALID, with the variable's name; OPEN_REFUSED for an open door to the network.
@@ -82,16 +82,16 @@ export function readSettings(env: Env): Settings {
   if (redisUrl !== undefined && databaseUrl === undefined) {
     throw invalid('REDIS_URL', 'set without DATABASE_URL', 'Set DATABASE_URL too, or unset REDIS_URL')
   }
-  const modelsDir = text(env, 'MODELS_DIR')
+  const dataDir = resolve(text(env, 'DATA_DIR') ?? './data')
   return {
     host,
     port: integer(env, 'PORT', { fallback: 8080, min: 0, max: 65_535 }),
     apiKeys,
-    dataDir: resolve(text(env, 'DATA_DIR') ?? './data'),
+    dataDir,
     databaseUrl,
     redisUrl,
     queuePrefix: text(env, 'QUEUE_PREFIX') ?? 'millrace',
-    modelDirs: modelsDir === undefined ? [OWN_MODELS] : [resolve(modelsDir), OWN_MODELS],
+    modelDirs: modelPlaces(text(env, 'MODELS_DIR'), dataDir).dirs,
     defaultModel: text(env, 'DEFAULT_MODEL'),
     isolation: choice(env, 'INFERENCE', ['process', 'thread'], 'process'),
     provider: choice(env, 'PROVIDER', PROVIDERS, 'cpu'),

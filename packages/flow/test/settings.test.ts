@@ -1,7 +1,9 @@
-import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import { CodedError } from '@millrace/errors'
 import { type Env, readSettings } from '@millrace/flow'
+import { modelPlaces } from '@millrace/models/place'
 import { describe, expect, test } from 'vitest'
 
 function refusal(env: Env): CodedError {
@@ -23,7 +25,8 @@ test('with nothing set: embedded, on loopback, with the limits of the contract',
     databaseUrl: undefined,
     redisUrl: undefined,
     queuePrefix: 'millrace',
-    modelDirs: [resolve(import.meta.dirname, '../../../models')].map((dir) => `${dir}/`),
+    // Who has pulled models into ./data has them here too.
+    modelDirs: modelPlaces(undefined, './data').dirs,
     defaultModel: undefined,
     isolation: 'process',
     provider: 'cpu',
@@ -69,6 +72,21 @@ test('MODELS_DIR comes before the models of the repository', () => {
   const { modelDirs } = readSettings({ MODELS_DIR: './mine' })
   expect(modelDirs).toHaveLength(2)
   expect(modelDirs[0]).toBe(resolve('./mine'))
+})
+
+test('without MODELS_DIR the models of DATA_DIR come first, when there are any', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'millrace-data-'))
+  try {
+    const [own] = readSettings({ DATA_DIR: dataDir }).modelDirs
+    await mkdir(join(dataDir, 'models'))
+    expect(readSettings({ DATA_DIR: dataDir }).modelDirs).toEqual([join(dataDir, 'models'), own])
+    expect(readSettings({ DATA_DIR: dataDir, MODELS_DIR: './mine' }).modelDirs).toEqual([
+      resolve('./mine'),
+      own,
+    ])
+  } finally {
+    await rm(dataDir, { recursive: true })
+  }
 })
 
 describe('a wrong value stops the start and names the variable', () => {

@@ -1,1 +1,2 @@
-export {}
+export { knownModels } from './known.js'
+export { type ModelPlaces, modelPlaces } from './place.js'
