@@ -1,4 +1,5 @@
 import { CodedError } from '@millrace/errors'
+import { type ModelPlaces, modelPlaces } from '@millrace/models/place'
 import type { ClientOptions } from './client.js'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -20,6 +21,10 @@ export function readEnvironment(env: Env): ClientOptions {
   }
   return { url, apiKey: env.MILLRACE_API_KEY || undefined, language: languageOf(env) }
 }
+
+/** Where models are, as for the server: MODELS_DIR, or DATA_DIR/models (DATA_DIR: default ./data). */
+export const placesOf = ({ MODELS_DIR, DATA_DIR }: Env): ModelPlaces =>
+  modelPlaces(MODELS_DIR || undefined, DATA_DIR || './data')
 
 /** Chinese or else English. The first of these that is set decides, as for every program (POSIX, locale). */
 export function languageOf({ LC_ALL, LC_MESSAGES, LANG }: Env): 'zh' | 'en' {

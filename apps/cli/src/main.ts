@@ -1,6 +1,7 @@
+import { openEngine } from '@millrace/embed'
 import { CodedError, messageOf } from '@millrace/errors'
 import { openClient } from './client.js'
-import { readEnvironment } from './environment.js'
+import { placesOf, readEnvironment } from './environment.js'
 import { buildProgram } from './program.js'
 
 // Whoever reads may have seen enough: `millrace search … | head -3`.
@@ -11,7 +12,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 try {
   const client = openClient(readEnvironment(process.env))
-  await buildProgram({ client, write: (text) => process.stdout.write(text) }).parseAsync()
+  await buildProgram({
+    client,
+    write: (text) => process.stdout.write(text),
+    openEngine: () => openEngine({ modelDirs: placesOf(process.env).dirs }),
+  }).parseAsync()
 } catch (error) {
   const code = error instanceof CodedError ? `${error.code}: ` : ''
   process.stderr.write(`${code}${messageOf(error)}\n`)

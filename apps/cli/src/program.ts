@@ -1,6 +1,9 @@
+import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
 import { allDomains, domainPath, requireDomain } from './domain.js'
+import { embedTexts, readTexts } from './embed.js'
 import { findFiles } from './files.js'
 import { ingestFiles } from './ingest.js'
 import { bar, silent } from './progress.js'
@@ -10,6 +13,8 @@ export interface ProgramDeps {
   readonly client: Client
   /** Standard output: results, and with --json one JSON document and nothing else. */
   readonly write: (text: string) => void
+  /** An engine in this process, for what needs no server. */
+  readonly openEngine: () => Engine
 }
 
 interface Output {
@@ -37,7 +42,7 @@ const within =
   }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
-export function buildProgram({ client, write }: ProgramDeps): Command {
+export function buildProgram({ client, write, openEngine }: ProgramDeps): Command {
   const print = (options: Output, value: unknown, text: () => string) =>
     write(options.json === true ? `${JSON.stringify(value)}\n` : text())
   const program = new Command('millrace')
@@ -108,6 +113,7 @@ export function buildProgram({ client, write }: ProgramDeps): Command {
     })
 
   addDomains(program, client, print)
+  addEmbed(program, openEngine)
   return program
 }
 
@@ -137,4 +143,47 @@ function addDomains(
       const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)
     })
+}
+
+/** `dense,sparse` as a list without repetitions. */
+function outputList(value: string): ModelOutput[] {
+  const names = value.split(',').map((name) => name.trim())
+  const found = OUTPUTS.filter((output) => names.includes(output))
+  if (names.every((name) => OUTPUTS.some((output) => output === name))) return found
+  throw new InvalidArgumentError(`It must be some of ${OUTPUTS.join(',')}.`)
+}
+
+function addEmbed(program: Command, openEngine: () => Engine): void {
+  program
+    .command('embed')
+    .description('vectors of texts as they are given, without a server')
+    .argument('[text...]', 'texts')
+    .requiredOption('--model <id>', 'the model')
+    .option('--outputs <list>', 'what is wanted of dense,sparse,colbert', outputList, ['dense'])
+    .option(
+      '--window <tokens>',
+      'tokens of a window; longer texts are pooled over windows',
+      within(8, 1e6, true),
+    )
+    .option('--ndjson <file>', 'read the texts from a file with a {"text": …} a line; - is standard input')
+    .addOption(json())
+    .action(
+      async (
+        given: string[],
+        options: Output & { model: string; outputs: ModelOutput[]; window?: number; ndjson?: string },
+      ) => {
+        if ((given.length === 0) === (options.ndjson === undefined)) {
+          throw new CodedError('NO_TEXTS', 'Texts are taken either as arguments or from --ndjson', {
+            hint: '`millrace help embed` says what it takes',
+          })
+        }
+        const engine = openEngine()
+        try {
+          const texts = options.ndjson === undefined ? given : readTexts(options.ndjson, process.stdin)
+          await embedTexts(engine, options, texts, process.stdout, options.json === true)
+        } finally {
+          await engine.close()
+        }
+      },
+    )
 }

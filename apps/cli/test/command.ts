@@ -19,7 +19,7 @@ export const millrace = (
     execFile(
       process.execPath,
       [PROGRAM, ...args],
-      { env: { PATH: process.env.PATH, LANG: 'en_US.UTF-8', ...env } },
+      { maxBuffer: 1 << 26, env: { PATH: process.env.PATH, LANG: 'en_US.UTF-8', ...env } },
       (error, out, err) => resolve({ code: error === null ? 0 : (error.code ?? 'killed'), out, err }),
     )
   })

@@ -13,6 +13,7 @@ export {
   type ModelFolder,
   type ModelManifest,
   type ModelVariant,
+  OUTPUTS,
   type Output,
   parseFolder,
   readFolder,

@@ -3,8 +3,8 @@ import type { ModelManifest } from './manifest.js'
 import type { Encoding } from './outputs.js'
 import type { SessionSetting } from './session.js'
 
-/** What a text is embedded as; some models put another instruction before each. */
-export type TextKind = 'query' | 'document'
+/** What a text is embedded as; some models put another instruction before each, and none before `plain`. */
+export type TextKind = 'query' | 'document' | 'plain'
 
 /** What the host says to the inference thread. Ids are the host's; the thread only repeats them. */
 export type ToThread =

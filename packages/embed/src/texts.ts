@@ -62,7 +62,7 @@ export const tooLong = (tokens: number, window: number): CodedError =>
 
 /** What the tokenizer gets: the text with the model's instruction for its kind before it. */
 export const instructed = (text: string, kind: TextKind, { instructions }: ModelManifest): string =>
-  (instructions[kind] ?? '') + text
+  kind === 'plain' ? text : (instructions[kind] ?? '') + text
 
 /** The rows of a text: its tokens in as many windows as it needs, each between the special tokens. */
 export function windowsOf(ids: Int32Array, { special }: Tokenizer, window: number): Int32Array[] {

@@ -3,7 +3,6 @@ import { resolve } from 'node:path'
 
 import { type Isolation, PROVIDERS, type Provider } from '@millrace/embed'
 
-
 import { CodedError } from '@millrace/errors'
 import { modelPlaces } from '@millrace/models/place'
 
