@@ -4,11 +4,14 @@ import { type Db, openDb } from '@millrace/store'
 import { Redis } from 'ioredis'
 import { openClient } from 'millrace'
 import { ingestionSchema, searchSchema, submissionSchema } from 'millrace/client'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { backends, type Place, servers } from './support/backends.js'
 import { type Program, startProgram } from './support/processes.js'
 import { until } from './support/world.js'
+
+// Processes that start and die one after another; a machine that is shared with others takes its time.
+vi.setConfig({ testTimeout: 180_000 })
 
 const API = 'apps/api/dist/main.js'
 const WORKER = 'apps/worker/dist/main.js'
@@ -47,7 +50,7 @@ const ended = (client: ApiClient, ingestion: string) =>
   until(async () => {
     const now = await look(client, ingestion).catch(() => undefined)
     return now === undefined || now.state === 'running' ? undefined : now
-  }, 90_000)
+  }, 150_000)
 
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.kill('SIGKILL')))

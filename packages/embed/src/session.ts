@@ -46,12 +46,13 @@ export const sessionOptions = ({ threads, provider }: SessionSetting): Inference
 
 /**
  * Opens the graph and its heads, and runs them once, so that the first text does not pay for it.
- * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes, INVALID_HEAD
+ * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes, INVALID_HEAD,
+ * INVALID_TOKENIZER when the vocabulary is larger than the graph's
  */
 export async function openSession(
   dir: string,
   manifest: ModelManifest,
-  tokenizer: Pick<Tokenizer, 'special' | 'unknownId'>,
+  tokenizer: Pick<Tokenizer, 'special' | 'unknownId' | 'largestId'>,
   setting: SessionSetting,
 ): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
@@ -90,10 +91,28 @@ export async function openSession(
       close,
     }
     await opened.run([new Int32Array(8).fill(manifest.padId)], new Set(manifest.outputs))
+    await checkVocabulary(dir, opened, tokenizer)
     return opened
   } catch (error) {
     await close()
     throw error instanceof CodedError ? error : invalidGraph(path, messageOf(error), error)
+  }
+}
+
+/** A vocabulary larger than the model's table of embeddings is that of another model. */
+async function checkVocabulary(
+  dir: string,
+  session: Session,
+  { largestId }: Pick<Tokenizer, 'largestId'>,
+): Promise<void> {
+  try {
+    await session.run([new Int32Array(8).fill(largestId)], new Set(['dense']))
+  } catch (error) {
+    throw new CodedError(
+      'INVALID_TOKENIZER',
+      `The tokenizer in ${dir} gives ids up to ${largestId}, which the graph does not take: ${messageOf(error)}`,
+      { hint: 'It is the tokenizer of another model: copy the model again', cause: error },
+    )
   }
 }
 

@@ -11,6 +11,8 @@ export interface Tokenizer {
   readonly special: { readonly before: Int32Array; readonly after: Int32Array }
   /** Stands for what the vocabulary does not have; undefined where there is no such token. */
   readonly unknownId: number | undefined
+  /** The largest id that it can give. */
+  readonly largestId: number
   /**
    * Tokens of each text, special ones included, in order; nothing is refused, an empty text has the special
    * tokens only. Works in native threads, in slices that keep the calling thread below a few milliseconds.
@@ -36,7 +38,7 @@ const bare = { addSpecialTokens: false }
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const file = join(dir, 'tokenizer.json')
   try {
-    const { json, unknownId } = withoutMarkup(await readFile(file, 'utf8'))
+    const { json, unknownId, largestId } = withoutMarkup(await readFile(file, 'utf8'))
     const native = Native.fromString(json)
     // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
     native.disableTruncation()
@@ -46,6 +48,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
     return {
       special,
       unknownId,
+      largestId,
       count: async (texts) => {
         const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
         return counts.map((parts) => parts.reduce((sum, part) => sum + part, length))
@@ -82,7 +85,7 @@ const tokenizerFile = z.looseObject({
  * still find "<s>" in a text as a piece like any other, so the piece gets a name that no text has: U+0000 is
  * refused in texts.
  */
-function withoutMarkup(file: string): { json: string; unknownId: number | undefined } {
+function withoutMarkup(file: string): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId'> {
   const parsed = tokenizerFile.parse(JSON.parse(file))
   const { vocab, unk_token, unk_id } = parsed.model
   const idOf = (content: string, id: number) =>
@@ -95,7 +98,9 @@ function withoutMarkup(file: string): { json: string; unknownId: number | undefi
     for (const { id, content } of markup) vocab[id] = [`\0${content}`, vocab[id]?.[1] ?? 0]
   }
   const unknownId = unk_id ?? (Array.isArray(vocab) || unk_token == null ? undefined : vocab[unk_token])
-  return { json: JSON.stringify({ ...parsed, added_tokens: kept }), unknownId }
+  const ids = [...(Array.isArray(vocab) ? vocab.keys() : Object.values(vocab)), ...kept.map(({ id }) => id)]
+  const largestId = ids.reduce((most, id) => Math.max(most, id), 0)
+  return { json: JSON.stringify({ ...parsed, added_tokens: kept }), unknownId, largestId }
 }
 
 /** Finds them by encoding a text with and without. */

@@ -100,6 +100,23 @@ describe('the files of a model', () => {
   })
 })
 
+test('a tokenizer of another model is refused: its ids are not those of the graph', async () => {
+  dir = join(modelsDir, BGE_ZH)
+  await cp(join(MODELS_DIR, BGE_ZH), dir, { recursive: true })
+  await cp(join(MODELS_DIR, MINILM, 'tokenizer.json'), join(dir, 'tokenizer.json'))
+  const other = readFolder(join(MODELS_DIR, MINILM)).files.filter(({ path }) => path === 'tokenizer.json')
+  await change(({ files, ...folder }) => ({
+    ...folder,
+    files: [...files.filter(({ path }) => path !== 'tokenizer.json'), ...other],
+  }))
+  const engine = openEngine({ modelDirs: [modelsDir] })
+  await expect(engine.load(BGE_ZH)).rejects.toMatchObject({
+    code: 'INVALID_TOKENIZER',
+    message: expect.stringMatching(/gives ids up to 30521, which the graph does not take/),
+  })
+  await engine.close()
+})
+
 async function change(by: (folder: ModelFolder) => unknown): Promise<void> {
   await writeFile(join(dir, 'manifest.json'), JSON.stringify(by(readFolder(dir))))
 }
