@@ -1,5 +1,5 @@
 import { CodedError, messageOf } from '@millrace/errors'
-import { type FoundModel, findModels, modelOf } from './catalog.js'
+import { type FoundModel, findModels, localOf, modelOf } from './catalog.js'
 import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
 import { type InferenceThread, type StartThread, startThread } from './host.js'
@@ -32,7 +32,7 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
   const tokenizers = new Map<string, Promise<Tokenizer>>()
   const sums = { texts: 0, tokens: 0, failures: 0, batches: 0, paddedTokens: 0, busyMs: 0, crashes: 0 }
   const loads = createLoads((id) => {
-    const { dir, manifest } = modelOf(models, id)
+    const { dir, manifest } = localOf(models, id)
     running().post({ type: 'load', dir, manifest })
     hold()
   })

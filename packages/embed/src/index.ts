@@ -7,6 +7,7 @@ export { openEngine } from './engine.js'
 export { type Level, levelOf, levelsSchema } from './levels.js'
 export type { ModelState } from './loads.js'
 export {
+  type LocalManifest,
   MANIFEST_FILE,
   type ModelFile,
   type ModelFolder,
@@ -14,12 +15,14 @@ export {
   type ModelVariant,
   type Output,
   parseFolder,
+  type RemoteManifest,
   readFolder,
   readManifest,
   variantsOf,
 } from './manifest.js'
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
+export type { RemoteSettings } from './remote/settings.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'

@@ -1,12 +1,12 @@
 import type { Priority } from './batch.js'
-import type { ModelManifest } from './manifest.js'
+import type { LocalManifest } from './manifest.js'
 
 /** What a text is embedded as; some models put another instruction before each. */
 export type TextKind = 'query' | 'document'
 
 /** What the host says to the inference thread. Ids are the host's; the thread only repeats them. */
 export type ToThread =
-  | { readonly type: 'load'; readonly dir: string; readonly manifest: ModelManifest }
+  | { readonly type: 'load'; readonly dir: string; readonly manifest: LocalManifest }
   | TextsMessage
   | { readonly type: 'drop'; readonly request: number }
   | { readonly type: 'close' }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import type { ModelManifest } from './manifest.js'
+import type { LocalManifest } from './manifest.js'
 import { normalize, pool } from './pool.js'
 
 /** A model's graph, ready to run. Only the inference thread has these: `run` blocks the thread it is called in. */
@@ -28,7 +28,7 @@ const SPIN_US = '50'
  * @param threads cores that one pass uses
  * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes
  */
-export async function openSession(dir: string, manifest: ModelManifest, threads: number): Promise<Session> {
+export async function openSession(dir: string, manifest: LocalManifest, threads: number): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
   const session = await InferenceSession.create(path, {
     executionProviders: ['cpu'],
@@ -60,7 +60,7 @@ const invalidGraph = (path: string, why: string, cause?: unknown): CodedError =>
     cause,
   })
 
-function checkNames(path: string, session: InferenceSession, { onnx }: ModelManifest): void {
+function checkNames(path: string, session: InferenceSession, { onnx }: LocalManifest): void {
   const wanted = new Set([
     onnx.inputs.ids,
     onnx.inputs.mask,
@@ -83,7 +83,7 @@ function checkNames(path: string, session: InferenceSession, { onnx }: ModelMani
 
 async function run(
   session: InferenceSession,
-  manifest: ModelManifest,
+  manifest: LocalManifest,
   rows: readonly Int32Array[],
 ): Promise<Float32Array[]> {
   const { dims, onnx, pooling } = manifest
@@ -107,7 +107,7 @@ async function run(
 }
 
 function feeds(
-  { onnx, padId }: ModelManifest,
+  { onnx, padId }: LocalManifest,
   rows: readonly Int32Array[],
   longest: number,
 ): Record<string, Tensor> {
