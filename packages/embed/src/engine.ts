@@ -6,6 +6,7 @@ import { type InferenceThread, type StartThread, startThread } from './host.js'
 import { createLoads } from './loads.js'
 import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
+import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
@@ -146,7 +147,7 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
     })
   }
 
-  return {
+  return withRemotes(models, options, {
     models: () => [...new Set([...models.values()].map(({ manifest }) => manifest))],
     manifest: (id) => modelOf(models, id).manifest,
     dir: (id) => modelOf(models, id).dir,
@@ -178,7 +179,7 @@ export function openEngine(options: EngineOptions, start: StartThread = startThr
       rejectAll(closed())
       await thread?.stop(CLOSE_GRACE_MS)
     },
-  }
+  })
 }
 
 /** A second tokenizer, in this thread: the inference thread answers between two passes only. */

@@ -16,6 +16,8 @@ export interface Tokenizer {
   readonly count: (texts: readonly string[]) => Promise<number[]>
   /** Token ids of each text without special tokens, in order. */
   readonly encode: (texts: readonly string[]) => Promise<Int32Array[]>
+  /** Where each token of a text begins, in UTF-16 code units, without special tokens; never falling. */
+  readonly starts: (text: string) => Promise<Int32Array>
 }
 
 /**
@@ -50,6 +52,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
         const ids = await inPieces(native, texts, (encoding) => encoding.getIds())
         return ids.map((parts) => Int32Array.from(parts.length === 1 ? (parts[0] ?? []) : parts.flat()))
       },
+      starts: (text) => starts(native, text),
     }
   } catch (error) {
     if (error instanceof CodedError) throw error
@@ -92,6 +95,31 @@ async function specialTokens(native: Native): Promise<Tokenizer['special']> {
   return {
     before: Int32Array.from(ids.slice(0, at)),
     after: Int32Array.from(ids.slice(at + length)),
+  }
+}
+
+async function starts(native: Native, text: string): Promise<Int32Array> {
+  const pointStarts = (encoding: Encoding) => Int32Array.from(encoding.getOffsets(), ([start = 0]) => start)
+  const [found = []] = await inPieces(native, [text], pointStarts)
+  const all = new Int32Array(found.reduce((sum, { length }) => sum + length, 0))
+  let token = 0
+  let before = 0
+  for (const [i, piece] of pieces(text).entries()) {
+    const inUnits = unitsOf(piece)
+    for (const point of found[i] ?? []) all[token++] = before + inUnits(point)
+    before += piece.length
+  }
+  return all
+}
+
+/** The library counts in code points, JavaScript's strings in UTF-16 code units; asked for in rising order. */
+function unitsOf(text: string): (point: number) => number {
+  let point = 0
+  let unit = 0
+  return (wanted) => {
+    for (; point < wanted && unit < text.length; point++)
+      unit += (text.codePointAt(unit) ?? 0) > 0xffff ? 2 : 1
+    return unit
   }
 }
 
