@@ -8,11 +8,14 @@ export interface TextWindow {
 
 /** How far back from a full window's end a word's beginning is looked for, in tokens. */
 const WORD_TOKENS = 32
+/** How much smaller than the model's limit windows are planned at most, as a part of it. */
+const MARGIN_MAX = 1 / 16
 
 /**
- * Cuts a text into windows that fit the model, between tokens and where it can be between words. A server takes
- * text, so each window is tokenized anew there, and a token at its edge may fall apart into several: each is
- * counted, and one that became too long is halved.
+ * Cuts a text into windows that fit the model, between tokens and where it can be between words; white space at
+ * a cut is dropped. A server takes text, so each window is tokenized anew there, which may take a token or two
+ * more than it had within the text: windows are planned that much smaller, and one that is still too long is
+ * halved.
  * @param tokensMax of a window, special tokens included
  */
 export async function textWindows(
@@ -20,21 +23,37 @@ export async function textWindows(
   tokenizer: Tokenizer,
   tokensMax: number,
 ): Promise<TextWindow[]> {
-  const special = tokenizer.special.before.length + tokenizer.special.after.length
+  const room = tokensMax - specialTokens(tokenizer)
   const starts = await tokenizer.starts(text)
-  let waiting = cut(text, starts, tokensMax - special)
-  const windows: TextWindow[] = []
-  while (waiting.length > 0) {
-    const counts = await tokenizer.count(waiting)
-    const next: string[] = []
-    for (const [i, part] of waiting.entries()) {
-      const tokens = counts[i] ?? 0
-      if (tokens > tokensMax && part.length > 2) next.push(...halves(part))
-      else if (tokens > special) windows.push({ text: part, tokens })
+  for (let margin = 0; ; ) {
+    const parts = cut(text, starts, room - margin)
+    const counts = await tokenizer.count(parts)
+    const over = counts.reduce((most, count) => Math.max(most, count - tokensMax), 0)
+    if (over === 0 || margin + over > Math.max(2, room * MARGIN_MAX)) {
+      return fitted(parts, counts, tokenizer, tokensMax)
     }
-    waiting = next
+    margin += over
   }
-  return windows // their order does not matter: what comes of them is a mean
+}
+
+const specialTokens = ({ special }: Tokenizer): number => special.before.length + special.after.length
+
+async function fitted(
+  parts: readonly string[],
+  counts: readonly number[],
+  tokenizer: Tokenizer,
+  tokensMax: number,
+): Promise<TextWindow[]> {
+  const windows: TextWindow[] = []
+  for (const [i, part] of parts.entries()) {
+    const tokens = counts[i] ?? 0
+    const isTooLong = tokens > tokensMax && part.length > 2
+    if (isTooLong) {
+      const two = halves(part)
+      windows.push(...(await fitted(two, await tokenizer.count(two), tokenizer, tokensMax)))
+    } else if (tokens > specialTokens(tokenizer)) windows.push({ text: part, tokens })
+  }
+  return windows
 }
 
 function cut(text: string, starts: Int32Array, room: number): string[] {
@@ -47,7 +66,9 @@ function cut(text: string, starts: Int32Array, room: number): string[] {
     // Tokens that share a character begin at the same place.
     while (next < starts.length && (starts[next] ?? 0) <= from) next++
     const to = next < starts.length ? (starts[next] ?? text.length) : text.length
-    parts.push(text.slice(from, to))
+    const part = text.slice(from, to)
+    const begun = from > 0 ? part.trimStart() : part
+    parts.push(to < text.length ? begun.trimEnd() : begun)
     from = to
     token = next
   }
