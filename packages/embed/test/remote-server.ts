@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import {
+  dot,
+  type EmbedResult,
   parseFolder,
   REMOTE_DEPS,
   type RemoteDeps,
@@ -9,6 +11,7 @@ import {
   readFolder,
   variantsOf,
 } from '@millrace/embed'
+import { expect } from 'vitest'
 import { z } from 'zod'
 import { MINILM, MODELS_DIR } from './models.js'
 
@@ -157,3 +160,26 @@ export function fakeDeps(more: Partial<RemoteDeps> = {}): { deps: RemoteDeps; sl
 }
 
 export const NOW = Date.UTC(2030, 0, 1)
+
+export const bulk = (...texts: string[]) => ({ texts, kind: 'document' }) as const
+export const query = (...texts: string[]) => ({ texts, kind: 'query' }) as const
+
+export function unit(values: readonly number[]): number[] {
+  const length = Math.hypot(...values)
+  return values.map((value) => value / length)
+}
+
+export const outcomes = (results: readonly EmbedResult[]): string[] =>
+  results.map((result) => ('error' in result ? result.error.code : 'vector'))
+
+export function expectVectors(results: readonly EmbedResult[], texts: readonly string[]): void {
+  expect(outcomes(results)).toEqual(texts.map(() => 'vector'))
+  for (const [i, result] of results.entries()) {
+    const vector = 'error' in result ? new Float32Array(DIMS) : result.vector
+    expect(dot(vector, Float32Array.from(unit(vectorFor(texts[i] ?? ''))))).toBeCloseTo(1, 5)
+  }
+}
+
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+}

@@ -2,6 +2,7 @@ import { CodedError } from '@millrace/errors'
 import { nextPriority, type Priority } from '../batch.js'
 import type { RowOutcome } from '../pass.js'
 import { aborted } from './errors.js'
+import { createRoom, type Guest } from './room.js'
 
 /** Bounds of what the line sends at once and holds. */
 export interface LineLimits {
@@ -51,15 +52,8 @@ interface Piece {
 interface Owner {
   readonly priority: Priority
   isGone: boolean
-  /** Texts it has room for. */
-  held: number
+  readonly guest: Guest
   readonly fail: (error: CodedError) => void
-}
-
-interface Waiter {
-  readonly owner: Owner
-  readonly texts: number
-  readonly resolve: () => void
 }
 
 /**
@@ -71,9 +65,7 @@ export function createLine(limits: LineLimits, send: SendBatch): Line {
   const flying = new Map<AbortController, readonly Piece[]>()
   const owners = new Set<Owner>()
   // Enough to fill every batch on its way and the ones after.
-  const roomTexts = 4 * limits.concurrency * limits.batchTexts
-  let waiters: Waiter[] = []
-  let held = 0
+  const room = createRoom(4 * limits.concurrency * limits.batchTexts)
   let interactiveRun = 0
   let isPumping = false
 
@@ -122,75 +114,52 @@ export function createLine(limits: LineLimits, send: SendBatch): Line {
     }
   }
 
-  function free(owner: Owner, texts: number): void {
-    owner.held -= texts
-    held -= texts
-    while (held < roomTexts) {
-      const next = waiters.shift()
-      if (next === undefined) return
-      take(next)
-    }
-  }
-
-  function take({ owner, texts, resolve }: Waiter): void {
-    owner.held += texts
-    held += texts
-    resolve()
-  }
-
   function drop(owner: Owner): void {
     if (owner.isGone) return
     owner.isGone = true
     owners.delete(owner)
     pieces[owner.priority] = pieces[owner.priority].filter((piece) => piece.owner !== owner)
-    waiters = waiters.filter((waiter) => waiter.owner !== owner)
     // Nobody waits for these answers any more.
     for (const [abort, batch] of flying) if (batch.every((piece) => piece.owner.isGone)) abort.abort()
-    free(owner, owner.held)
+    owner.guest.leaveAll()
+  }
+
+  function join(priority: Priority, signal: AbortSignal | undefined) {
+    let reject: Owner['fail'] = () => undefined
+    const failed = new Promise<never>((_, onError) => {
+      reject = onError
+    })
+    failed.catch(() => undefined) // whoever waits for it has it; nobody does before the first await
+    const fail = (error: CodedError) => {
+      reject(error)
+      drop(owner)
+    }
+    const owner: Owner = { priority, isGone: false, guest: room.guest(priority), fail }
+    owners.add(owner)
+    const abort = () => fail(aborted(signal))
+    if (signal?.aborted) abort()
+    signal?.addEventListener('abort', abort)
+    const end = () => {
+      signal?.removeEventListener('abort', abort)
+      drop(owner)
+    }
+    return { owner, failed, end }
   }
 
   return {
     call: (priority, signal) => {
-      let fail: Owner['fail'] = () => undefined
-      const failed = new Promise<never>((_, reject) => {
-        fail = reject
-      })
-      failed.catch(() => undefined) // whoever waits for it has it; nobody does before the first await
-      const owner: Owner = {
-        priority,
-        isGone: false,
-        held: 0,
-        fail: (error) => {
-          fail(error)
-          drop(owner)
-        },
-      }
-      owners.add(owner)
-      const abort = () => owner.fail(aborted(signal))
-      if (signal?.aborted) abort()
-      signal?.addEventListener('abort', abort)
+      const { owner, failed, end } = join(priority, signal)
       return {
         failed,
-        room: (texts) =>
-          new Promise((resolve) => {
-            if (owner.isGone) return
-            const waiter = { owner, texts, resolve }
-            if (priority === 'interactive' || (held < roomTexts && waiters.length === 0)) take(waiter)
-            else waiters.push(waiter)
-          }),
+        room: owner.guest.enter,
         submit: (text, tokens) =>
           new Promise((resolve) => {
             if (owner.isGone) return
             pieces[priority].push({ text, tokens, owner, resolve })
             pump()
           }),
-        leave: () => {
-          if (!owner.isGone) free(owner, 1)
-        },
-        end: () => {
-          signal?.removeEventListener('abort', abort)
-          drop(owner)
-        },
+        leave: owner.guest.leave,
+        end,
       }
     },
     close: (error) => {
