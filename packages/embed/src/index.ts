@@ -23,6 +23,7 @@ export {
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
 export { REMOTE_DEPS, type RemoteDeps } from './remote/client.js'
+export { isElsewhere } from './remote/errors.js'
 export { openRemote, type Remote, type RemoteRequest, type RemoteStats } from './remote/remote.js'
 export type { RemoteKind, RemoteSettings } from './remote/settings.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'

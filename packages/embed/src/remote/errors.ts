@@ -1,4 +1,4 @@
-import { CodedError } from '@millrace/errors'
+import { CodedError, codeOf } from '@millrace/errors'
 
 /** Without what stands behind a `?`, where some servers want a key. */
 export const shown = (url: string): string => url.replace(/\?.*$/s, '')
@@ -58,3 +58,6 @@ export const wrongTokensMax = (url: string, has: number, wanted: number): CodedE
       details: { has, wanted },
     },
   )
+
+/** Whether it is a failure of a server that computes vectors, or of the way there: no text is at fault. */
+export const isElsewhere = (error: unknown): boolean => codeOf(error).startsWith('REMOTE_')
