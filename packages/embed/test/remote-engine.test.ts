@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dot, embedAll, openEngine, parseFolder, verifyModel } from '@millrace/embed'
@@ -138,6 +138,15 @@ describe('a manifest with a server', () => {
     expect(folder.remote).toMatchObject({ batchTexts: 32, concurrency: 2, timeoutMs: 30_000, attempts: 5 })
     expect(folder).toMatchObject({ variants: [], hub: null, heads: {}, pooling: 'graph' })
     expect(parseFolder(JSON.parse(JSON.stringify(folder)), 'the test')).toEqual(folder)
+  })
+
+  test('is in the documentation, one of each kind', async () => {
+    const docs = await readFile(new URL('../../../docs/remote-models.md', import.meta.url), 'utf8')
+    const [openai = '', tei = ''] = [...docs.matchAll(/```json\n(.*?)```/gs)].map(([, json]) => json ?? '')
+    const folder = parseFolder(JSON.parse(openai), 'the docs')
+    expect(folder.remote?.kind).toBe('openai')
+    const { remote } = parseFolder({ ...folder, ...JSON.parse(`{${tei}}`) }, 'the docs')
+    expect(remote).toMatchObject({ kind: 'tei', batchTexts: 64, concurrency: 4 })
   })
 
   test.each([
