@@ -37,6 +37,15 @@ const fragile = (engine: Engine): Engine => ({
   },
 })
 
+/** The real engine, but for a server of vectors that is away. */
+const cutOff = (engine: Engine): Engine => ({
+  ...engine,
+  embed: async ({ texts }) => {
+    if (texts.length === 0) return []
+    throw new CodedError('REMOTE_UNAVAILABLE', 'The server is away', { retryable: true })
+  },
+})
+
 for (const backend of backends()) {
   describe(`texts that cannot be embedded, ${backend.name}`, () => {
     const log = openLog('silent', 'test')
@@ -112,6 +121,28 @@ for (const backend of backends()) {
       expect(
         await db.query('select 1 from millrace.pending union all select 1 from millrace.leases'),
       ).toEqual([])
+    })
+
+    test('wait for a server of vectors that is away, however often it is asked', async () => {
+      const { db } = running
+      const ranges: DocumentRange[] = []
+      const queues = {
+        ...running.queues,
+        addPrepare: async (given: readonly DocumentRange[]) => void ranges.push(...given),
+      }
+      const domain = await createDomain({ db, engine, defaultModel: MODEL }, { name: 'elsewhere' })
+      const { ingestion } = await submitDocuments({ db, queues, log, settings: settings() }, domain, [
+        { id: 'a', text: 'The first of two texts.' },
+        { id: 'b', text: 'The second of two texts.' },
+      ])
+      const leases: Lease[] = []
+      for (let attempt = 1; attempt <= 7; attempt++) {
+        const outcomes = await work({ engine: cutOff(engine) }, ranges.splice(0), leases)
+        expect(outcomes).toMatchObject([{ code: 'REMOTE_UNAVAILABLE' }])
+      }
+      expect(await getIngestion({ db }, ingestion)).toMatchObject({ documents: { embedding: 2 } })
+      await work({ engine }, [], leases)
+      expect(await getIngestion({ db }, ingestion)).toMatchObject({ documents: { ready: 2 } })
     })
   })
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import {
   coresAvailable,
   embedAll,
-  type ModelManifest,
+  type LocalManifest,
   normalize,
   openEngine,
   openTokenizer,
@@ -55,6 +55,7 @@ export async function measureEngine(options: EngineBenchOptions): Promise<Engine
   const engine = openEngine({ modelDirs, threads })
   try {
     const manifest = await engine.load(model)
+    if (manifest.remote !== undefined) throw new TypeError(`${model} has no graph to compare with`)
     const counts = await engine.count(model, options.texts)
     const texts = options.texts.filter((_, i) => (counts[i] ?? 0) <= manifest.tokensMax)
     const tokens = counts
@@ -106,7 +107,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 }
 
 /** The least there is to it: tokenize, sort by length, run, pool, normalize. */
-async function openBare(dir: string, manifest: ModelManifest, threads: number) {
+async function openBare(dir: string, manifest: LocalManifest, threads: number) {
   const tokenizer = await openTokenizer(dir)
   const session = await InferenceSession.create(join(dir, manifest.onnx.file), { intraOpNumThreads: threads })
   const { before, after } = tokenizer.special
@@ -137,7 +138,7 @@ async function openBare(dir: string, manifest: ModelManifest, threads: number) {
 
 async function runBare(
   session: InferenceSession,
-  { dims, onnx, pooling }: ModelManifest,
+  { dims, onnx, pooling }: LocalManifest,
   rows: readonly number[][],
   longest: number,
 ): Promise<Float32Array[]> {

@@ -1,12 +1,20 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
-import { MANIFEST_FILE, type ModelFolder, type ModelManifest, readFolder, variantsOf } from './manifest.js'
+import {
+  type LocalManifest,
+  MANIFEST_FILE,
+  type ModelFolder,
+  type ModelManifest,
+  type RemoteManifest,
+  readFolder,
+  variantsOf,
+} from './manifest.js'
 
 /** A variant of a model as found on the disk. */
-export interface FoundModel {
+export interface FoundModel<Manifest extends ModelManifest = ModelManifest> {
   readonly dir: string
-  readonly manifest: ModelManifest
+  readonly manifest: Manifest
 }
 
 export interface FoundFolder {
@@ -71,4 +79,20 @@ export function modelOf(models: ReadonlyMap<string, FoundModel>, id: string): Fo
   throw new CodedError('UNKNOWN_MODEL', `There is no model "${id}": ${there}`, {
     hint: 'Choose one of them, or put the folder of the model beside theirs',
   })
+}
+
+/** A model with a graph. @throws CodedError UNKNOWN_MODEL; INTERNAL when its vectors are computed elsewhere */
+export function localOf(models: ReadonlyMap<string, FoundModel>, id: string): FoundModel<LocalManifest> {
+  const { dir, manifest } = modelOf(models, id)
+  if (manifest.remote === undefined) return { dir, manifest }
+  throw new CodedError('INTERNAL', `The model ${id} is computed elsewhere: it has no graph to load`)
+}
+
+/** A model whose vectors a server computes, undefined when it has a graph. @throws CodedError UNKNOWN_MODEL */
+export function remoteOf(
+  models: ReadonlyMap<string, FoundModel>,
+  id: string,
+): FoundModel<RemoteManifest> | undefined {
+  const { dir, manifest } = modelOf(models, id)
+  return manifest.remote === undefined ? undefined : { dir, manifest }
 }

@@ -82,7 +82,7 @@ export interface Engine {
    * Brings a model into memory; one that is there or on its way is not loaded again, one that failed is tried
    * again.
    * @throws CodedError UNKNOWN_MODEL, MODEL_FILE_ALTERED, MODEL_FILE_MISSING, INVALID_TOKENIZER, INVALID_GRAPH,
-   * ENGINE_CRASHED
+   * ENGINE_CRASHED; those of `openRemote` for a model whose vectors are computed elsewhere
    */
   load(id: string): Promise<ModelManifest>
   /** @throws CodedError UNKNOWN_MODEL */
@@ -92,7 +92,8 @@ export interface Engine {
   /**
    * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
    * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
-   * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
+   * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
+   * and those of `load`; those of `Remote.embed` for a model whose vectors are computed elsewhere
    */
   embed(request: EmbedRequest): Promise<EmbedResult[]>
   /**

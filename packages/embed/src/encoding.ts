@@ -11,7 +11,7 @@ const WINDOW_MIN = 8
  * @throws CodedError MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
  * than the model takes
  */
-export function encodingOf(manifest: ModelManifest, request: EmbedRequest): Encoding {
+export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 'model'>): Encoding {
   const { outputs = ['dense'], window = manifest.tokensMax } = request
   const missing = outputs.filter((output) => !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {

@@ -1,5 +1,5 @@
 import { CodedError, messageOf } from '@millrace/errors'
-import { type FoundModel, findModels, modelOf } from './catalog.js'
+import { type FoundModel, findModels, localOf, modelOf } from './catalog.js'
 import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
 import { encodingOf } from './encoding.js'
@@ -9,6 +9,7 @@ import { createLoads } from './loads.js'
 import type { Encoding, Vectors } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
+import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
@@ -41,7 +42,7 @@ export function openEngine(
   const tokenizers = new Map<string, Promise<Tokenizer>>()
   const sums = { texts: 0, tokens: 0, failures: 0, batches: 0, paddedTokens: 0, busyMs: 0, crashes: 0 }
   const loads = createLoads((id) => {
-    const { dir, manifest } = modelOf(models, id)
+    const { dir, manifest } = localOf(models, id)
     running().post({ type: 'load', dir, manifest })
     hold()
   })
@@ -160,7 +161,7 @@ export function openEngine(
     })
   }
 
-  return {
+  return withRemotes(models, options, {
     models: () => [...new Set([...models.values()].map(({ manifest }) => manifest))],
     manifest: (id) => modelOf(models, id).manifest,
     dir: (id) => modelOf(models, id).dir,
@@ -193,7 +194,7 @@ export function openEngine(
       rejectAll(closed())
       await thread?.stop(CLOSE_GRACE_MS)
     },
-  }
+  })
 }
 
 /** A second tokenizer, in this thread: the inference thread answers between two passes only. */

@@ -8,6 +8,7 @@ export type { Isolation } from './host.js'
 export { type Level, levelOf, levelsSchema } from './levels.js'
 export type { ModelState } from './loads.js'
 export {
+  type LocalManifest,
   MANIFEST_FILE,
   type ModelFile,
   type ModelFolder,
@@ -16,6 +17,7 @@ export {
   OUTPUTS,
   type Output,
   parseFolder,
+  type RemoteManifest,
   readFolder,
   readManifest,
   variantsOf,
@@ -24,6 +26,10 @@ export type { ColbertVectors, LongTexts, SparseVector, Vectors, WindowPooling } 
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
 export { checkProvider, PROVIDERS, type Provider } from './provider.js'
+export { REMOTE_DEPS, type RemoteDeps } from './remote/client.js'
+export { isElsewhere } from './remote/errors.js'
+export { openRemote, type Remote, type RemoteRequest, type RemoteStats } from './remote/remote.js'
+export type { RemoteKind, RemoteSettings } from './remote/settings.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
 export { colbertScore, computeScores, type Scores, type ScoreWeights, sparseScore } from './scores.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
 import { z } from 'zod'
 import { levelsSchema } from './levels.js'
+import { filledIn, type RemoteSettings, remoteSchema } from './remote/settings.js'
 
 const relativePath = z
   .string()
@@ -41,7 +42,7 @@ const variantSchema = z.strictObject({
   files: z.array(fileSchema).min(1),
 })
 
-const folderSchema = z
+const shapeSchema = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
     name: z.string().min(1),
@@ -67,8 +68,10 @@ const folderSchema = z
     levels: levelsSchema,
     /** What the levels rest on. */
     levelsMeasurement: z.string().min(1),
-    /** The first one is the default: what the bare id means. */
-    variants: z.array(variantSchema).min(1),
+    /** The first one is the default: what the bare id means. None where the vectors are computed elsewhere. */
+    variants: z.array(variantSchema),
+    /** The server that computes the vectors, instead of variants. */
+    remote: remoteSchema.optional(),
     /** Files that every variant needs. */
     files: z.array(fileSchema).min(1),
   })
@@ -77,6 +80,15 @@ const folderSchema = z
       context.addIssue({ code: 'custom', path, message })
     const shared = new Set(folder.files.map(({ path }) => path))
     if (!shared.has('tokenizer.json')) refuse(['files'], 'tokenizer.json is not among the files')
+    if (folder.remote === undefined && folder.variants.length === 0) {
+      refuse(['variants'], 'there must be one at least, or `remote`')
+    }
+    if (folder.remote !== undefined && folder.variants.length > 0) {
+      refuse(['variants'], 'a model whose vectors are computed elsewhere (`remote`) has none')
+    }
+    if (folder.remote !== undefined && folder.outputs.some((output) => output !== 'dense')) {
+      refuse(['outputs'], 'a server gives dense vectors only')
+    }
     if (folder.variants[0]?.precision === 'int8-dynamic') {
       refuse(['variants', 0], 'int8-dynamic cannot be the default: vectors would move with their neighbours')
     }
@@ -99,18 +111,34 @@ const folderSchema = z
     }
   })
 
-/** A model's folder: `manifest.json` in it, all its variants. */
+const folderSchema = z.preprocess(filledIn, shapeSchema)
+
+/** A model's folder: `manifest.json` in it, all its variants, or the server that stands in for them. */
 export type ModelFolder = z.infer<typeof folderSchema>
 export type ModelVariant = ModelFolder['variants'][number]
 export type ModelFile = ModelFolder['files'][number]
 export type Output = (typeof OUTPUTS)[number]
 export type Precision = (typeof PRECISIONS)[number]
 
+type Shared = Omit<ModelFolder, 'variants' | 'remote'>
+
+/** A variant whose vectors are computed in this process. */
+export type LocalManifest = Shared & ModelVariant & { readonly remote?: undefined }
+
+/** A model whose vectors a server computes: there is no graph. */
+export type RemoteManifest = Shared &
+  Omit<ModelVariant, 'precision' | 'onnx'> & {
+    readonly precision: 'remote'
+    readonly onnx?: undefined
+    readonly remote: RemoteSettings
+  }
+
 /**
  * All that is known of one variant of a model without loading it. `id` is what callers ask for: `bge-m3` for the
- * default variant, `bge-m3@int8-row` for another.
+ * default variant, `bge-m3@int8-row` for another. Most callers need not know where the vectors come from; who
+ * needs the graph asks `remote === undefined` first.
  */
-export type ModelManifest = Omit<ModelFolder, 'variants'> & ModelVariant
+export type ModelManifest = LocalManifest | RemoteManifest
 
 export const MANIFEST_FILE = 'manifest.json'
 
@@ -146,8 +174,12 @@ export function parseFolder(parsed: unknown, from: string): ModelFolder {
   )
 }
 
-/** The variants of a folder as models of their own, the default one first. */
-export function variantsOf({ variants, ...shared }: ModelFolder): ModelManifest[] {
+/** The variants of a folder as models of their own, the default one first; a server is the only one. */
+export function variantsOf({ variants, remote, ...shared }: ModelFolder): ModelManifest[] {
+  if (remote !== undefined) {
+    const { revision, batchInvariant, batchTokens } = remote
+    return [{ ...shared, precision: 'remote', revision, batchInvariant, batchTokens, remote }]
+  }
   return variants.map((variant, i) => ({
     ...shared,
     ...variant,

@@ -1,5 +1,5 @@
 import type { Priority } from './batch.js'
-import type { ModelManifest } from './manifest.js'
+import type { LocalManifest } from './manifest.js'
 import type { Encoding } from './outputs.js'
 import type { SessionSetting } from './session.js'
 
@@ -8,7 +8,7 @@ export type TextKind = 'query' | 'document' | 'plain'
 
 /** What the host says to the inference thread. Ids are the host's; the thread only repeats them. */
 export type ToThread =
-  | { readonly type: 'load'; readonly dir: string; readonly manifest: ModelManifest }
+  | { readonly type: 'load'; readonly dir: string; readonly manifest: LocalManifest }
   | TextsMessage
   | { readonly type: 'drop'; readonly request: number }
   | { readonly type: 'close' }

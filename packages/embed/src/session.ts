@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { type Head, openHeads } from './heads.js'
-import type { ModelManifest, Output } from './manifest.js'
+import type { LocalManifest, Output } from './manifest.js'
 import { type ColbertVectors, type SparseVector, sparseOf, type Vectors } from './outputs.js'
 import { normalize, pool } from './pool.js'
 import type { Provider } from './provider.js'
@@ -51,7 +51,7 @@ export const sessionOptions = ({ threads, provider }: SessionSetting): Inference
  */
 export async function openSession(
   dir: string,
-  manifest: ModelManifest,
+  manifest: LocalManifest,
   tokenizer: Pick<Tokenizer, 'special' | 'unknownId' | 'largestId'>,
   setting: SessionSetting,
 ): Promise<Session> {
@@ -125,7 +125,7 @@ const invalidGraph = (path: string, why: string, cause?: unknown): CodedError =>
     cause,
   })
 
-function checkNames(path: string, session: InferenceSession, { onnx }: ModelManifest): void {
+function checkNames(path: string, session: InferenceSession, { onnx }: LocalManifest): void {
   const wanted = new Set([
     onnx.inputs.ids,
     onnx.inputs.mask,
@@ -149,7 +149,7 @@ function checkNames(path: string, session: InferenceSession, { onnx }: ModelMani
 /** The graph's output: float32 [rows, longest row, dims], with pooling `graph` [rows, dims]. */
 async function runGraph(
   session: InferenceSession,
-  manifest: ModelManifest,
+  manifest: LocalManifest,
   rows: readonly Int32Array[],
 ): Promise<Tensor> {
   const { dims, onnx, pooling } = manifest
@@ -171,7 +171,7 @@ const longestOf = (rows: readonly Int32Array[]): number => Math.max(...rows.map(
 
 function denseRows(
   { data }: Tensor,
-  { dims, pooling }: ModelManifest,
+  { dims, pooling }: LocalManifest,
   rows: readonly Int32Array[],
 ): Float32Array[] {
   if (!(data instanceof Float32Array)) return []
@@ -202,7 +202,7 @@ function colbertRows(values: Float32Array, rows: readonly Int32Array[], { dims }
 
 /** Tokens that say nothing of a text, as FlagEmbedding leaves them out: those around it, padding, the unknown. */
 function leftOut(
-  { padId }: ModelManifest,
+  { padId }: LocalManifest,
   { special, unknownId }: Pick<Tokenizer, 'special' | 'unknownId'>,
 ): (id: number) => boolean {
   const ids = new Set([padId, unknownId, ...special.before, ...special.after])
@@ -210,7 +210,7 @@ function leftOut(
 }
 
 function feeds(
-  { onnx, padId }: ModelManifest,
+  { onnx, padId }: LocalManifest,
   rows: readonly Int32Array[],
   longest: number,
 ): Record<string, Tensor> {

@@ -45,6 +45,7 @@ export {
   renewLease,
   type StoredLease,
   storeLease,
+  uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {

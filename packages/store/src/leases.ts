@@ -153,6 +153,15 @@ export async function countAttempt(db: Db, lease: Lease, hash: Buffer): Promise<
   return rows[0]?.attempts ?? 0
 }
 
+/** Takes back an attempt that broke off for a reason that is none of these texts' own. */
+export async function uncountAttempt(db: Db, lease: Lease, hashes: readonly Buffer[]): Promise<void> {
+  await db.query(
+    `update millrace.pending set attempts = attempts - 1
+     where lease_id = $1 and generation_id = $2 and text_hash = any($3) and attempts > 0`,
+    [lease.id, lease.generationId, hashes],
+  )
+}
+
 /** A text that cannot be embedded: its documents fail with this. */
 export interface FailedText {
   readonly hash: Buffer

@@ -1,4 +1,4 @@
-import type { Embedded, EmbedFailure, Engine } from '@millrace/embed'
+import { type Embedded, type EmbedFailure, type Engine, isElsewhere } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
   countAttempt,
@@ -11,6 +11,7 @@ import {
   renewLease,
   type StoredLease,
   storeLease,
+  uncountAttempt,
   type VectorRow,
 } from '@millrace/store'
 import type { Settings } from '../settings.js'
@@ -28,7 +29,8 @@ const ATTEMPTS_MAX = 5
 /**
  * Embeds the texts of a lease and stores what came of them. A second delivery of the same job finds nothing
  * to take out of pending, so it stores and counts nothing.
- * @throws CodedError ENGINE_CRASHED (retryable) when the engine died; what was stored stays stored
+ * @throws CodedError ENGINE_CRASHED (retryable) when the engine died, REMOTE_… when a server that computes vectors
+ * did not do so, which counts as no attempt; what was stored stays stored
  */
 export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease> {
   const { db, settings } = deps
@@ -44,7 +46,7 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
     const texts = await openLease(db, lease, SHARED_ATTEMPTS_MAX)
     const shared = texts.filter((text) => !text.isSuspect)
     const suspects = texts.filter((text) => text.isSuspect)
-    const results = await embed(deps.engine, model, shared)
+    const results = await embed(deps, lease, model, shared)
     const stored = await store(deps, lease, shared, results, suspects.length === 0)
     return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, model, suspects))
   } finally {
@@ -64,7 +66,7 @@ async function embedSuspects(
   for (const text of suspects) {
     const attempts = await countAttempt(deps.db, lease, text.hash)
     try {
-      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps.engine, model, [text])
+      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, model, [text])
       stored = add(stored, await store(deps, lease, [text], results, false))
     } catch (error) {
       broken = error
@@ -83,13 +85,31 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
   tokens: a.tokens + b.tokens,
 })
 
-const embed = (engine: Engine, model: string, texts: readonly LeasedText[]) =>
-  engine.embed({
-    model,
-    texts: texts.map(({ context, text }) => context + text),
-    kind: 'document',
-    priority: 'bulk',
-  })
+async function embed(
+  { db, engine }: Deps,
+  lease: Lease,
+  model: string,
+  texts: readonly LeasedText[],
+): Promise<(Embedded | EmbedFailure)[]> {
+  try {
+    return await engine.embed({
+      model,
+      texts: texts.map(({ context, text }) => context + text),
+      kind: 'document',
+      priority: 'bulk',
+    })
+  } catch (error) {
+    // A server may be away for hours: the documents wait for it, they do not fail after five tries.
+    if (isElsewhere(error)) {
+      await uncountAttempt(
+        db,
+        lease,
+        texts.map(({ hash }) => hash),
+      )
+    }
+    throw error
+  }
+}
 
 function store(
   { db }: Deps,
