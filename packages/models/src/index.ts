@@ -1,1 +1,2 @@
-export {}
+export { type Quantized, type QuantizeOptions, type QuantizeProgress, quantize } from './quantize/quantize.js'
+export { type Agreement, LIMITS, type Limits } from './quantize/verify.js'
