@@ -1,9 +1,13 @@
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { readModel } from '@millrace/embed/onnx'
+import { openableGraph } from '@millrace/embed/openable'
 import { type QuantizeOptions, type QuantizeProgress, quantize } from '@millrace/models'
+import { InferenceSession } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODELS_DIR, sharedFile } from './shared.js'
 
@@ -25,7 +29,8 @@ describe.skipIf(graph === undefined || tokenizer === undefined)(
         dir,
         onnxFile: 'onnx/model.onnx',
         outFile: 'onnx/model_int8row.onnx',
-        tokenizerDir: dirname(tokenizer ?? ''),
+        // Its own vocabulary has 17 MB and is tried once: to random weights one id is as good as another.
+        tokenizerDir: join(MODELS_DIR, 'all-minilm-l6-v2'),
         inputs: { ids: 'input_ids', mask: 'attention_mask', types: null },
         output: 'token_embeddings',
         pooling: 'cls',
@@ -41,7 +46,11 @@ describe.skipIf(graph === undefined || tokenizer === undefined)(
       await mkdir(join(dir, 'onnx', '.quantize-old'))
       await utimes(join(dir, 'onnx', '.quantize-old'), 0, 0)
       await mkdir(join(dir, 'onnx', '.quantize-other'))
-      const result = await quantize({ ...options, onProgress: (step) => progress.push(step) })
+      const result = await quantize({
+        ...options,
+        tokenizerDir: dirname(tokenizer ?? ''),
+        onProgress: (step) => progress.push(step),
+      })
       expect(result).toMatchObject({ matmuls: 12, groups: 8, tables: 1 })
       expect(result.calibrationTexts).toBeGreaterThanOrEqual(90)
       expect(result.cosine.least).toBeGreaterThan(0.999)
@@ -65,6 +74,45 @@ describe.skipIf(graph === undefined || tokenizer === undefined)(
       const last = progress.filter(({ stage }) => stage === 'quantize').at(-1)
       expect(last?.done).toBe(last?.total)
       expect(last?.bytes).toBe(last?.bytesTotal)
+    })
+
+    test('beside its data when that is large, to the same vectors; weights of 7 bits can be had of it', async () => {
+      const outFile = 'beside/model.onnx'
+      const result = await quantize({ ...options, outFile, insideBytesMax: 0 })
+      expect(result.files.map(({ path }) => path)).toEqual([outFile, `${outFile}_data`])
+      for (const { path, bytes, sha256 } of result.files) {
+        const file = await readFile(join(dir, path))
+        expect([file.length, createHash('sha256').update(file).digest('hex')]).toEqual([bytes, sha256])
+      }
+      expect((await readdir(join(dir, 'beside'))).sort()).toEqual(['model.onnx', 'model.onnx_data'])
+      expect(result.cosine.least).toBeGreaterThan(0.999)
+      const { graph, session } = await openableGraph(join(dir, outFile), true)
+      if (typeof graph === 'string') throw new Error('it was opened as it is')
+      const opened = await InferenceSession.create(graph, { extra: { session } })
+      expect(opened.outputNames).toContain('token_embeddings')
+      await opened.release()
+      // The next one keeps its data inside: what lay beside the old one goes with it.
+      await quantize({ ...options, outFile })
+      expect(await readdir(join(dir, 'beside'))).toEqual(['model.onnx'])
+    })
+
+    test('one that is killed half-way leaves nothing under its name', async () => {
+      const outFile = 'killed/model.onnx'
+      const script = `import { quantize } from '@millrace/models'
+      const kill = ({ stage, done }) => stage === 'quantize' && done === 3 && process.kill(process.pid, 'SIGKILL')
+      await quantize({ ...${JSON.stringify({ ...options, outFile, insideBytesMax: 0 })}, onProgress: kill })`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        cwd: import.meta.dirname,
+      })
+      const [, signal] = await once(child, 'exit')
+      expect(signal).toBe('SIGKILL')
+      const [left, ...others] = await readdir(join(dir, 'killed'))
+      expect(left).toMatch(/^\.quantize-/)
+      expect(others).toEqual([])
+    })
+
+    test('never over the float model or its data', async () => {
+      await expect(quantize({ ...options, outFile: options.onnxFile })).rejects.toThrow(TypeError)
     })
 
     test('with weights of 7 bits, from -63 to 63', async () => {

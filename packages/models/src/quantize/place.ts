@@ -7,6 +7,9 @@ const STAGE_PREFIX = '.quantize-'
 /** Older ones belong to nobody: bge-m3 takes minutes. */
 const STAGE_MS_MAX = 24 * 60 * 60 * 1_000
 
+/** The file with a graph's data, beside it: the name that exporters give it. */
+export const dataFileOf = (graph: string): string => `${graph}_data`
+
 /** A folder beside the target in which files have the names they will have, so that the graph finds its data. */
 export interface Stage {
   /** Where the graph is written. */
@@ -26,8 +29,10 @@ export async function openStage(target: string, now: () => number = Date.now): P
   await mkdir(folder, { recursive: true })
   for (const name of await readdir(folder)) {
     const left = join(folder, name)
-    const isOld = name.startsWith(STAGE_PREFIX) && (await stat(left)).mtimeMs < now() - STAGE_MS_MAX
-    if (isOld) await rm(left, { recursive: true, force: true })
+    if (!name.startsWith(STAGE_PREFIX)) continue
+    // Gone meanwhile: somebody else tidied up, or is done.
+    const { mtimeMs } = await stat(left).catch(() => ({ mtimeMs: now() }))
+    if (mtimeMs < now() - STAGE_MS_MAX) await rm(left, { recursive: true, force: true })
   }
   const stage = await mkdtemp(join(folder, STAGE_PREFIX))
   const graph = basename(target)
@@ -36,6 +41,7 @@ export async function openStage(target: string, now: () => number = Date.now): P
     commit: async () => {
       // The old graph goes first and the new one comes last: a graph never stands beside data of another.
       await rm(target, { force: true })
+      await rm(dataFileOf(target), { force: true })
       const others = (await readdir(stage)).filter((name) => name !== graph)
       for (const name of [...others, graph]) await rename(join(stage, name), join(folder, name))
     },

@@ -2,11 +2,18 @@ import { createHash } from 'node:crypto'
 import { open, readFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { openTokenizer, type Tokenizer } from '@millrace/embed'
-import { decodeModel, encodeModel, openTensorData, opsetOf } from '@millrace/embed/onnx'
+import {
+  decodeModel,
+  encodeModel,
+  externalOf,
+  type OnnxModel,
+  openTensorData,
+  opsetOf,
+} from '@millrace/embed/onnx'
 import { CodedError, messageOf } from '@millrace/errors'
 import { calibrate, withMaxima } from './calibrate.js'
-import { bytesAfter, convert } from './convert.js'
-import { openStage, type Stage } from './place.js'
+import { bytesAfter, type ConvertProgress, convert } from './convert.js'
+import { dataFileOf, openStage, type Stage } from './place.js'
 import { type Plan, planGraph } from './plan.js'
 import { rewriteGraph } from './rewrite.js'
 import { openRunner, vectorsOf, type Wiring } from './session.js'
@@ -27,6 +34,11 @@ export interface QuantizeOptions extends Wiring {
   readonly tokensMax: number
   /** Of the weights: 8, or 7 for processors without VNNI, on which products of 8 bits saturate. Default 8 */
   readonly bits?: 7 | 8
+  /**
+   * Bytes of initializers up to which they stay in the graph; more go into a file beside it, `outFile` with `_data`
+   * behind. Default 256 MiB: writing a graph takes some three times its size in memory, and protobuf ends at 2 GiB.
+   */
+  readonly insideBytesMax?: number
   /** What the vectors must agree with the float model's at least. Default `LIMITS` */
   readonly limits?: Limits
   readonly onProgress?: (progress: QuantizeProgress) => void
@@ -59,10 +71,6 @@ export interface Quantized {
   readonly calibrationTexts: number
 }
 
-/**
- * Up to this size the initializers stay in the graph; more go into a file beside it. Writing a graph takes three
- * times its size in memory, and the limit of protobuf is 2 GiB.
- */
 const INSIDE_BYTES_MAX = 256 << 20
 
 /** MatMulInteger came with version 10 of the operators, negative axes of ReduceMax with 11. */
@@ -80,26 +88,28 @@ const CALIBRATION_TOKENS_MAX = 256
  * Memory: onnxruntime holds the float model while it calibrates; after that, a block of a tensor and what stays in
  * the graph.
  * @throws CodedError INVALID_GRAPH when the graph cannot be read or run, or has nothing to quantize;
- * QUANTIZATION_POOR when the result does not pass; INVALID_TOKENIZER
+ * QUANTIZATION_POOR when the result does not pass; INVALID_TOKENIZER. TypeError when outFile is of the float model
  */
 export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   const { dir, onnxFile, outFile, tokenizerDir = dir } = options
   const source = join(dir, onnxFile)
+  const target = resolve(dir, outFile)
   const bytes = await readFile(source).catch((error: unknown) => {
     throw new CodedError('INVALID_GRAPH', `Cannot read ${source}: ${messageOf(error)}`, { cause: error })
   })
-  const plan = planOf(bytes, source, options)
+  const model = decodeModel(bytes, source)
+  requireApart(model, source, target)
+  const plan = planOf(model, source, options)
   const tokenizer = await openTokenizer(tokenizerDir)
   const checkRows = await rowsOf(tokenizer, CHECK_TEXTS, options.tokensMax)
-  const before = await observe(bytes, plan, checkRows, tokenizer, options)
-  const stage = await openStage(resolve(dir, outFile))
+  const before = await observe(withMaxima(bytes, plan, opsetOf(model)), plan, checkRows, tokenizer, options)
+  const stage = await openStage(target)
   try {
-    const files = await write(bytes, source, plan, before.maxima, stage, options)
+    const files = await write(model, plan, before.maxima, stage, options)
     const after = await check(stage.path, checkRows, options)
     const cosine = agreement(before.vectors, after.alone)
     const batchCosine = agreement(after.alone, after.together).least
     requireAgreement(outFile, cosine, batchCosine, options.limits ?? LIMITS)
-    options.signal?.throwIfAborted()
     await stage.commit()
     return {
       files,
@@ -115,8 +125,16 @@ export async function quantize(options: QuantizeOptions): Promise<Quantized> {
   }
 }
 
-function planOf(bytes: Uint8Array, source: string, { inputs }: Wiring): Plan {
-  const model = decodeModel(bytes, source)
+/** The float model must be there afterwards: it is what one goes back to. */
+function requireApart({ graph }: OnnxModel, source: string, target: string): void {
+  const data = graph.initializer.flatMap((tensor) => externalOf(tensor)?.location ?? [])
+  const read = new Set([resolve(source), ...data.map((location) => resolve(dirname(source), location))])
+  for (const written of [target, dataFileOf(target)]) {
+    if (read.has(written)) throw new TypeError(`outFile must be another: ${written} is of the float model`)
+  }
+}
+
+function planOf(model: OnnxModel, source: string, { inputs }: Wiring): Plan {
   const opset = opsetOf(model)
   if (opset < OPSET_MIN) {
     throw unfit(source, `uses version ${opset} of the operators; at least ${OPSET_MIN} is needed`)
@@ -131,7 +149,7 @@ function planOf(bytes: Uint8Array, source: string, { inputs }: Wiring): Plan {
 
 /** What the float model says: the channels' maxima, and the vectors to compare with. */
 async function observe(
-  bytes: Uint8Array,
+  graph: Uint8Array,
   plan: Plan,
   checkRows: readonly Int32Array[],
   tokenizer: Tokenizer,
@@ -140,7 +158,6 @@ async function observe(
   const { dir, onnxFile, signal } = options
   const tokensMax = Math.min(options.tokensMax, CALIBRATION_TOKENS_MAX)
   const rows = await rowsOf(tokenizer, CALIBRATION_TEXTS, tokensMax)
-  const graph = withMaxima(bytes, plan, opsetOf(decodeModel(bytes)))
   const runner = await openRunner(graph, dirname(join(dir, onnxFile)), options)
   try {
     const maxima = await calibrate(runner, plan, rows, (done) => {
@@ -155,39 +172,30 @@ async function observe(
   }
 }
 
+/** Rewrites the model, in place. */
 async function write(
-  bytes: Uint8Array,
-  source: string,
+  model: OnnxModel,
   plan: Plan,
   maxima: ReadonlyMap<string, Float32Array>,
   stage: Stage,
-  { outFile, inputs, bits = 8, onProgress, signal }: QuantizeOptions,
+  options: QuantizeOptions,
 ): Promise<Quantized['files']> {
-  const model = decodeModel(bytes, source)
-  const fresh = planGraph(model.graph, inputs.ids)
-  rewriteGraph(model.graph, fresh, opsetOf(model))
+  const { dir, onnxFile, outFile, bits = 8, insideBytesMax = INSIDE_BYTES_MAX, onProgress, signal } = options
+  rewriteGraph(model.graph, plan, opsetOf(model))
   // Before IR version 4 an initializer had to be an input too.
   if (model.irVersion < 4n) model.irVersion = 4n
-  const isInside = bytesAfter(model.graph, plan) <= INSIDE_BYTES_MAX
-  const sink = isInside ? openInside() : await openBeside(`${stage.path}_data`)
-  const data = openTensorData(dirname(source))
+  const isInside = bytesAfter(model.graph, plan) <= insideBytesMax
+  const sink = isInside ? openInside() : await openBeside(dataFileOf(stage.path))
+  const data = openTensorData(dirname(join(dir, onnxFile)))
   try {
-    await convert({
-      graph: model.graph,
-      plan: fresh,
-      data,
-      sink,
-      maxima,
-      bits,
-      onProgress: ({ tensors: done, tensorsTotal: total, bytes, bytesTotal }) =>
-        onProgress?.({ stage: 'quantize', done, total, bytes, bytesTotal }),
-      signal,
-    })
+    const report = ({ tensors, tensorsTotal, bytes, bytesTotal }: ConvertProgress) =>
+      onProgress?.({ stage: 'quantize', done: tensors, total: tensorsTotal, bytes, bytesTotal })
+    await convert({ graph: model.graph, plan, data, sink, maxima, bits, onProgress: report, signal })
     const beside = await sink.finish()
     const graph = encodeModel(model)
     await writeThrough(stage.path, graph)
     const file = { path: outFile, bytes: graph.length, sha256: sha256Of(graph) }
-    return beside === undefined ? [file] : [file, { path: `${outFile}_data`, ...beside }]
+    return beside === undefined ? [file] : [file, { path: dataFileOf(outFile), ...beside }]
   } finally {
     await sink.close()
     await data.close()
@@ -201,13 +209,9 @@ async function check(path: string, rows: readonly Int32Array[], options: Quantiz
     const alone: Float32Array[] = []
     for (const row of rows) {
       alone.push(...(await vectorsOf(runner, [row], options)))
-      options.onProgress?.({
-        stage: 'verify',
-        done: alone.length,
-        total: rows.length,
-        bytes: 0,
-        bytesTotal: 0,
-      })
+      const { length: done } = alone
+      options.onProgress?.({ stage: 'verify', done, total: rows.length, bytes: 0, bytesTotal: 0 })
+      options.signal?.throwIfAborted()
     }
     return { alone, together: await vectorsOf(runner, rows, options) }
   } finally {

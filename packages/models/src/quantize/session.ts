@@ -37,7 +37,13 @@ export async function openRunner(bytes: Uint8Array, dir: string, wiring: Wiring)
   const session = await InferenceSession.create(bytes, {
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
-    extra: { session: { model_external_initializers_file_folder_path: dir } },
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: dir,
+        // As the engine runs it (packages/embed/src/session.ts): long spinning takes cores from everybody else.
+        'intra_op.spin_duration_us': '50',
+      },
+    },
   }).catch((error: unknown) => {
     throw invalidGraph(messageOf(error), error)
   })
