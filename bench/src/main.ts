@@ -6,8 +6,10 @@ import type { Figure } from './figure.js'
 import { benchLag } from './lag.js'
 import { benchLevels } from './levels.js'
 import { benchPipeline } from './pipeline.js'
+import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
+import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
 
@@ -21,6 +23,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   clone: benchClone,
   engine: benchEngine,
   levels: benchLevels,
+  quantize: benchQuantize,
+  'quantize-large': benchQuantizeLarge,
   text: benchText,
 }
 

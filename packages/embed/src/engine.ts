@@ -60,11 +60,12 @@ export function openEngine(
 
   function receive(message: FromThread): void {
     if (message.type === 'loaded') {
+      const { model, ms, bytes, sevenBits } = message
       log?.info(
-        { model: message.model, ms: message.ms, bytes: message.bytes, threads: data.threads },
+        { model, ms, bytes, threads: data.threads, ...(sevenBits ? { sevenBits } : {}) },
         'the model is loaded',
       )
-      loads.succeeded(message.model)
+      loads.succeeded(model)
     } else if (message.type === 'notLoaded') {
       log?.error({ model: message.model, ...message.error }, 'the model did not load')
       loads.failed(message.model, fromPlain(message.error))

@@ -7,6 +7,7 @@ import { toPlain } from './plain.js'
 import type { FromThread, ThreadData, ToThread } from './protocol.js'
 import { type DoneText, packResults } from './results.js'
 import { type Batch, createRows } from './rows.js'
+import { saturates } from './saturation.js'
 import { openSession, type Session } from './session.js'
 import { addWindow, outcomeOf, type Text } from './texts.js'
 import { openTokenizer } from './tokenizer.js'
@@ -33,6 +34,8 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
   const models = new Map<string, LoadedModel>()
   const rows = createRows<Text>()
   const intake = createIntake(rows, modelOf)
+  /** What the self-check of this processor found; made once, at the first model that asks. */
+  let overflow: Promise<boolean> | undefined
   let isWorking = false
   let isClosing = false
 
@@ -48,10 +51,13 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
     try {
       await checkFiles(dir, manifest.files)
       const tokenizer = await openTokenizer(dir)
-      const session = await openSession(dir, manifest, tokenizer, data)
+      if (manifest.precision === 'int8-row') overflow ??= saturates()
+      const sevenBits = manifest.precision === 'int8-row' && (await overflow) === true
+      const session = await openSession(dir, manifest, tokenizer, { ...data, saturates: sevenBits })
       models.set(manifest.id, { manifest, tokenizer, session })
       const bytes = Math.max(0, memoryUsage.rss() - before)
-      post({ type: 'loaded', model: manifest.id, ms: Math.round(performance.now() - started), bytes }, [])
+      const ms = Math.round(performance.now() - started)
+      post({ type: 'loaded', model: manifest.id, ms, bytes, sevenBits }, [])
     } catch (error) {
       post({ type: 'notLoaded', model: manifest.id, error: toPlain(error) }, [])
     }

@@ -26,7 +26,7 @@ export interface TextsMessage {
 }
 
 /** Handed to the thread when it starts. */
-export interface ThreadData extends SessionSetting {
+export interface ThreadData extends Omit<SessionSetting, 'saturates'> {
   /** Padded tokens of a pass; undefined: the model's own. */
   readonly batchTokens: number | undefined
   readonly attentionBudget: number
@@ -40,6 +40,8 @@ export type FromThread =
       readonly ms: number
       /** By how much the memory of the process grew. */
       readonly bytes: number
+      /** Weights of 7 bits are used, since this processor's products of 8 bits overflow. */
+      readonly sevenBits: boolean
     }
   | { readonly type: 'notLoaded'; readonly model: string; readonly error: PlainError }
   | ResultsMessage

@@ -3,6 +3,7 @@ import { CodedError, messageOf } from '@millrace/errors'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { type Head, openHeads } from './heads.js'
 import type { LocalManifest, Output } from './manifest.js'
+import { openableGraph } from './openable.js'
 import { type ColbertVectors, type SparseVector, sparseOf, type Vectors } from './outputs.js'
 import { normalize, pool } from './pool.js'
 import type { Provider } from './provider.js'
@@ -25,6 +26,8 @@ export interface SessionSetting {
   /** Cores that one pass uses. */
   readonly threads: number
   readonly provider: Provider
+  /** Products of 8 bits overflow on this processor: int8-row graphs are opened with weights of 7 bits. */
+  readonly saturates: boolean
 }
 
 /**
@@ -35,7 +38,10 @@ export interface SessionSetting {
  */
 const SPIN_US = '50'
 
-export const sessionOptions = ({ threads, provider }: SessionSetting): InferenceSession.SessionOptions => ({
+export const sessionOptions = ({
+  threads,
+  provider,
+}: Pick<SessionSetting, 'threads' | 'provider'>): InferenceSession.SessionOptions => ({
   executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
   graphOptimizationLevel: 'all',
   intraOpNumThreads: threads,
@@ -57,9 +63,7 @@ export async function openSession(
 ): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
   const options = sessionOptions(setting)
-  const session = await InferenceSession.create(path, options).catch((error: unknown) => {
-    throw invalidGraph(path, messageOf(error), error)
-  })
+  const session = await openGraph(path, options, setting.saturates && manifest.precision === 'int8-row')
   const closers = [() => session.release()]
   const close = async () => {
     for (const closer of closers) await closer()
@@ -95,6 +99,23 @@ export async function openSession(
     return opened
   } catch (error) {
     await close()
+    throw error instanceof CodedError ? error : invalidGraph(path, messageOf(error), error)
+  }
+}
+
+async function openGraph(
+  path: string,
+  options: InferenceSession.SessionOptions,
+  saturates: boolean,
+): Promise<InferenceSession> {
+  try {
+    const { graph, session } = await openableGraph(path, saturates)
+    const extra = { session: { 'intra_op.spin_duration_us': SPIN_US, ...session } }
+    // Two signatures: a path and bytes are not one type there.
+    return typeof graph === 'string'
+      ? await InferenceSession.create(graph, options)
+      : await InferenceSession.create(graph, { ...options, extra })
+  } catch (error) {
     throw error instanceof CodedError ? error : invalidGraph(path, messageOf(error), error)
   }
 }

@@ -23,5 +23,6 @@ export {
   makeExternal,
   makeTensor,
   sizeOf,
+  type TensorShape,
   type TensorValues,
 } from './tensor.js'

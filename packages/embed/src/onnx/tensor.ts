@@ -13,24 +13,33 @@ export interface ExternalData {
   readonly length: number
 }
 
-/** Bytes of an element, by `DataType`; undefined for those that Millrace does not handle. */
+/** Bytes of an element by the number of its type, TensorProto.DataType; strings and types of half a byte have none. */
 const BYTES: Readonly<Record<number, number>> = {
-  [DataType.FLOAT]: 4,
-  [DataType.UINT8]: 1,
-  [DataType.INT8]: 1,
-  [DataType.INT32]: 4,
-  [DataType.INT64]: 8,
-  [DataType.BOOL]: 1,
-  [DataType.FLOAT16]: 2,
+  1: 4, // float
+  2: 1, // uint8
+  3: 1, // int8
+  4: 2, // uint16
+  5: 2, // int16
+  6: 4, // int32
+  7: 8, // int64
+  9: 1, // bool
+  10: 2, // float16
+  11: 8, // double
+  12: 4, // uint32
+  13: 8, // uint64
+  16: 2, // bfloat16
 }
 
-export const dimsOf = ({ dims }: TensorProto): number[] => dims.map(Number)
+/** What is known of a tensor without its values. */
+export type TensorShape = Pick<TensorProto, 'name' | 'dims' | 'dataType'>
+
+export const dimsOf = ({ dims }: TensorShape): number[] => dims.map(Number)
 
 /** How many values it has; 1 for a scalar, which has no dims. */
-export const sizeOf = ({ dims }: TensorProto): number => dims.reduce((size, dim) => size * Number(dim), 1)
+export const sizeOf = ({ dims }: TensorShape): number => dims.reduce((size, dim) => size * Number(dim), 1)
 
 /** @throws CodedError INVALID_GRAPH for element types that Millrace does not handle */
-export function bytesOf(tensor: TensorProto): number {
+export function bytesOf(tensor: TensorShape): number {
   const each = BYTES[tensor.dataType]
   if (each === undefined) throw unfit(tensor, `has element type ${tensor.dataType}`)
   return sizeOf(tensor) * each
@@ -122,7 +131,7 @@ const view = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =
  * Bytes as float32 values; copied when they do not lie where float32 may (raw data of a file lies anywhere).
  */
 export function asFloats(bytes: Uint8Array): Float32Array {
-  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
   return new Float32Array(buffer, byteOffset, byteLength / 4)
 }
 
@@ -130,7 +139,7 @@ export function asFloats(bytes: Uint8Array): Float32Array {
 export const asInt8 = ({ buffer, byteOffset, byteLength }: Uint8Array): Int8Array =>
   new Int8Array(buffer, byteOffset, byteLength)
 
-const unfit = ({ name }: TensorProto, why: string): CodedError =>
+const unfit = ({ name }: TensorShape, why: string): CodedError =>
   new CodedError('INVALID_GRAPH', `The tensor ${name || 'without a name'} ${why}`, {
     hint: 'Export the model again',
   })

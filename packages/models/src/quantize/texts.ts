@@ -1,0 +1,138 @@
+/*
+ * Texts that were written for this: what people ask, answer, describe and paste, in the languages that models for
+ * retrieval know. A model that reads few of them sees pieces and unknown tokens in the others, which raises no
+ * maxima that matter.
+ */
+
+/** What the channels' maxima are taken from. */
+export const CALIBRATION_TEXTS: readonly string[] = [
+  // English
+  'How do I change the delivery address after I have placed an order?',
+  'Your refund was issued on 14 March and should reach your account within five working days.',
+  'The kettle switches off by itself when the water boils, and the handle stays cool.',
+  'I forgot which e-mail I signed up with. Is there any way to find my account?',
+  'Open Settings, choose Security, then Devices, and remove the phone you no longer use.',
+  'Why is the sky red in the evening and blue at noon?',
+  'The committee postponed its decision because two of the seven members were ill, and it will not meet again before the summer, which leaves the budget for the new library undecided until September at the earliest.',
+  'Solid oak table, 180 x 90 cm, oiled, seats six to eight, delivered in two parcels.',
+  'error: connection refused (ECONNREFUSED 127.0.0.1:5432) after 3 retries, giving up',
+  'for (let i = 0; i < rows.length; i++) { total += rows[i].price * rows[i].count }',
+  'SELECT name, count(*) FROM visits WHERE day >= $1 GROUP BY name ORDER BY 2 DESC LIMIT 10;',
+  'OK',
+  'Thanks a lot, that fixed it!!! :-)',
+  'Version 2.14.0 removes the flag --legacy-cache; pass --cache=off instead.',
+  'The patient was given 250 mg twice a day and showed no fever on the third day.',
+  'Bridge closed from 22:00 to 05:00, use the ferry or the tunnel.',
+  'A tenant may end the lease with three months’ notice to the end of any month, in writing; the notice counts from the day on which the landlord receives it, not from the day on which it was sent.',
+  'What time does the last train to the airport leave on Sundays?',
+  // Chinese
+  '订单已经发货了，还可以修改收货地址吗？',
+  '退款将在三到五个工作日内原路退回您的支付账户，请耐心等待。',
+  '这款电饭煲容量为四升，适合三至五口之家，内胆可以放进洗碗机清洗。',
+  '手机突然无法开机，充电时也没有反应，应该怎么办？',
+  '请在设置中打开“隐私与安全”，然后选择“登录设备”，移除不再使用的设备。',
+  '为什么秋天的树叶会变黄？',
+  '由于连续降雨，山区公路部分路段出现塌方，有关部门已经组织人员抢修，预计两天之内恢复通车，请司机提前绕行并注意安全。',
+  '会员积分自获得之日起十二个月内有效，过期自动清零。',
+  '明天下午三点在五楼会议室开会，请带上上季度的销售报表。',
+  '服务器返回错误代码502，重启之后问题依然存在。',
+  '這個博物館星期一休館，學生憑證可享半價優惠。',
+  '苏打水、牛奶、鸡蛋各一份，一共三十六块五。',
+  '他从小在海边长大，每天清晨都能听见渔船出港的声音，后来去了内陆城市读书，才发现自己最想念的竟然是那股咸咸的海风。',
+  '如何用一个函数去掉列表里重复的元素？',
+  // German
+  'Wie kann ich meine Bestellung stornieren, wenn das Paket schon unterwegs ist?',
+  'Die Rechnung finden Sie in Ihrem Kundenkonto unter „Meine Bestellungen“.',
+  'Das Fahrrad hat 21 Gänge, Scheibenbremsen und wiegt knapp 14 Kilogramm.',
+  'Wegen Bauarbeiten fällt die Straßenbahn zwischen Hauptbahnhof und Messe bis zum 3. Oktober aus; es fahren Busse im Zehnminutentakt.',
+  'Warum schläft mein Fuß ein, wenn ich lange sitze?',
+  'Mindesthaltbarkeitsdatum: siehe Deckelrand. Kühl und trocken lagern.',
+  'Der Mieter haftet nicht für Abnutzung durch gewöhnlichen Gebrauch der Wohnung.',
+  // French
+  'Où puis-je suivre mon colis si je n’ai pas reçu le numéro de suivi ?',
+  'Votre abonnement sera renouvelé automatiquement le premier du mois, sauf résiliation avant cette date.',
+  'Cette veste imperméable existe en bleu nuit, en vert et en gris.',
+  'Pourquoi la mer est-elle salée alors que les rivières ne le sont pas ?',
+  'Le conseil municipal a voté la rénovation de la piscine, dont les travaux dureront dix-huit mois et coûteront quatre millions d’euros.',
+  'Faites revenir les oignons à feu doux, puis ajoutez les tomates et une pincée de sel.',
+  // Spanish
+  '¿Cómo cambio la contraseña si ya no tengo acceso a mi correo?',
+  'El plazo para devolver un producto es de treinta días desde la entrega.',
+  'Mochila ligera con compartimento acolchado para portátil de 15 pulgadas.',
+  '¿Qué documentos necesito para alquilar un coche en el extranjero?',
+  'La sequía ha reducido la cosecha de aceitunas a la mitad, y los agricultores piden ayudas urgentes al gobierno.',
+  'No funciona el micrófono durante las videollamadas, pero sí en las notas de voz.',
+  // Portuguese and Italian
+  'Como faço para emitir a segunda via do boleto vencido?',
+  'O voo atrasou quatro horas e ninguém nos deu qualquer explicação.',
+  'Posso pagare in contanti alla consegna oppure serve la carta?',
+  'La batteria dura circa dieci ore e si ricarica in meno di due.',
+  // Russian and Ukrainian
+  'Как вернуть товар, если упаковка уже вскрыта?',
+  'Ваш заказ № 58213 передан в службу доставки и прибудет завтра до 18:00.',
+  'Почему зимой стёкла в машине запотевают изнутри?',
+  'Наушники с шумоподавлением, время работы до тридцати часов, чехол в комплекте.',
+  'В связи с ремонтом теплотрассы горячая вода в домах по улице Садовой будет отключена на две недели, приносим извинения за неудобства.',
+  'Скільки коштує доставка до відділення пошти?',
+  // Arabic, Persian, Hebrew
+  'كيف يمكنني تغيير عنوان التوصيل بعد تأكيد الطلب؟',
+  'سيتم رد المبلغ إلى حسابكم خلال سبعة أيام عمل.',
+  'لماذا تختلف درجة الحرارة بين المدينة والريف في الليل؟',
+  'هاتف بشاشة كبيرة وبطارية تدوم يومين وكاميرا بدقة عالية.',
+  'چگونه می‌توانم رمز عبور خود را بازیابی کنم؟',
+  'איך מבטלים את המינוי לפני סוף החודש?',
+  // Japanese
+  '注文した商品の色を変更することはできますか？',
+  'ご返金の手続きが完了しましたので、三営業日以内に口座へ振り込まれます。',
+  'このカメラは防水なので、雨の日でも安心してお使いいただけます。',
+  'どうして猫は高いところが好きなのですか。',
+  '台風の影響により、明日の午前中は特急列車の運転を見合わせます。最新の情報は駅の掲示板またはホームページでご確認ください。',
+  'パスワードを忘れた場合は、ログイン画面の下にあるリンクから再設定してください。',
+  // Korean
+  '배송지를 잘못 입력했는데 지금 바꿀 수 있나요?',
+  '환불은 영업일 기준 오 일 이내에 처리됩니다.',
+  '이 공기청정기는 소음이 적어서 침실에서 쓰기 좋습니다.',
+  '왜 비행기를 타면 귀가 먹먹해지나요?',
+  // Hindi, Bengali, Tamil
+  'मेरा पार्सल अभी तक नहीं पहुँचा, मैं किससे संपर्क करूँ?',
+  'आपका भुगतान सफल रहा और रसीद आपके ईमेल पर भेज दी गई है।',
+  'बारिश के मौसम में कपड़े जल्दी सुखाने का सबसे अच्छा तरीका क्या है?',
+  'আমি কি অর্ডার বাতিল করে টাকা ফেরত পেতে পারি?',
+  'இந்தக் கடை ஞாயிற்றுக்கிழமைகளில் எத்தனை மணிக்குத் திறக்கும்?',
+  // Others
+  'Kargom iki gündür aynı şubede bekliyor, ne yapmalıyım?',
+  'Jak dlouho trvá vyřízení reklamace a kdo platí poštovné?',
+  'Czy mogę odebrać paczkę w innym mieście niż podałem?',
+  'Làm thế nào để đổi mật khẩu khi tôi quên câu hỏi bảo mật?',
+  'สินค้ามีปัญหา ต้องส่งคืนภายในกี่วัน',
+  'Bagaimana cara mengubah jadwal pengiriman paket saya?',
+  'Πόσο κοστίζει η επισκευή της οθόνης;',
+  'Kan ik mijn abonnement tijdelijk stopzetten tijdens de vakantie?',
+  'Hur ansluter jag skrivaren till det trådlösa nätverket?',
+  // Numbers, markup, mixtures
+  '3.14159 2.71828 1.41421 | 1024 x 768 | +49 (0)30 1234567 | 2024-02-29T23:59:59Z',
+  '{"id": 42, "name": "lamp", "tags": ["home", "light"], "price": 19.9, "stock": null}',
+  '## Installation\n\n1. `npm install`\n2. copy `.env.example` to `.env`\n3. `npm start`',
+  'iPhone 15 保护壳 TPU 材质 防摔 magnetic case, black / 黑色',
+  'https://example.org/docs/install?lang=en#step-3',
+]
+
+/** What the result is compared with the float model on: none of them was calibrated with. */
+export const CHECK_TEXTS: readonly string[] = [
+  'Can I return shoes that I have worn once outside?',
+  'The museum is open daily except Tuesdays, and admission is free on the first Sunday of the month.',
+  'TypeError: cannot read properties of undefined (reading "length")',
+  'The river rose by two metres overnight; by morning the lower part of the village could only be reached by boat, and the school, which stands on the hill, was opened for those who had lost their homes.',
+  'Battery',
+  '我的快递显示已签收，但是我没有收到，怎么办？',
+  '这种植物喜欢阳光，夏天每两天浇一次水，冬天每周一次就够了。',
+  '合同期满前三十天内，任何一方均可书面通知对方不再续约。',
+  'Wie lange ist die Garantie auf gebrauchte Geräte?',
+  'Le train de 8 h 15 est supprimé, prenez le suivant.',
+  '¿Se puede congelar la sopa de verduras?',
+  'Где находится ближайший пункт выдачи заказов?',
+  'متى تفتح المكتبة أبوابها يوم السبت؟',
+  '会議室の予約を来週の水曜日に変更したいのですが。',
+  '이 앱은 인터넷 연결 없이도 사용할 수 있습니다.',
+  'बिजली का बिल ऑनलाइन कैसे भरें?',
+]
