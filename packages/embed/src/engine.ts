@@ -1,7 +1,8 @@
 import { CodedError, messageOf } from '@millrace/errors'
-import { type FoundModel, findModels, localOf, modelOf } from './catalog.js'
+import { findModels, localOf, modelOf } from './catalog.js'
 import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
+import { createCounter } from './counter.js'
 import { encodingOf } from './encoding.js'
 import { type InferenceHost, type Isolation, type StartInference, startThread } from './host.js'
 import { startProcess } from './host-process.js'
@@ -12,7 +13,6 @@ import type { FromThread, ResultsMessage } from './protocol.js'
 import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
-import { openTokenizer, type Tokenizer } from './tokenizer.js'
 
 const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
@@ -39,7 +39,7 @@ export function openEngine(
     attentionBudget: options.attentionBudget ?? ATTENTION_BUDGET,
   }
   const requests = new Map<number, Request>()
-  const tokenizers = new Map<string, Promise<Tokenizer>>()
+  const counter = createCounter()
   const sums = { texts: 0, tokens: 0, failures: 0, batches: 0, paddedTokens: 0, busyMs: 0, crashes: 0 }
   const loads = createLoads((id) => {
     const { dir, manifest } = localOf(models, id)
@@ -186,29 +186,16 @@ export function openEngine(
       if (request.signal?.aborted) throw aborted(request.signal)
       return submit({ ...request, model: manifest.id }, encoding)
     },
-    count: async (id, texts) => (await hostTokenizer(tokenizers, modelOf(models, id))).count(texts),
+    count: async (id, texts) => counter.count(modelOf(models, id).dir, texts),
     stats: () => ({ waiting: waiting(), ...sums }),
     close: async () => {
       if (isClosed) return
       isClosed = true
       loads.lost(closed())
       rejectAll(closed())
-      await thread?.stop(CLOSE_GRACE_MS)
+      await Promise.all([thread?.stop(CLOSE_GRACE_MS), counter.close()])
     },
   })
-}
-
-/** A second tokenizer, in this thread: the inference thread answers between two passes only. */
-function hostTokenizer(
-  opened: Map<string, Promise<Tokenizer>>,
-  { dir, manifest }: FoundModel,
-): Promise<Tokenizer> {
-  const known = opened.get(manifest.id)
-  if (known !== undefined) return known
-  const opening = openTokenizer(dir)
-  opened.set(manifest.id, opening)
-  opening.catch(() => opened.delete(manifest.id)) // may be tried again
-  return opening
 }
 
 const embedded = (

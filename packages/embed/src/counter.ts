@@ -1,0 +1,88 @@
+import { Worker } from 'node:worker_threads'
+import { CodedError, messageOf } from '@millrace/errors'
+import { fromPlain } from './plain.js'
+import type { PlainError } from './protocol.js'
+
+export interface CountMessage {
+  readonly id: number
+  /** The model's folder. */
+  readonly dir: string
+  readonly texts: readonly string[]
+}
+export type CountReply =
+  | { readonly id: number; readonly counts: readonly number[] }
+  | { readonly id: number; readonly error: PlainError }
+
+/** Counts tokens in a thread of its own. */
+export interface Counter {
+  /** @throws CodedError INVALID_TOKENIZER, ENGINE_CRASHED and ENGINE_CLOSED (retryable) */
+  count(dir: string, texts: readonly string[]): Promise<number[]>
+  close(): Promise<void>
+}
+
+interface Waiting {
+  readonly resolve: (counts: number[]) => void
+  readonly reject: (error: CodedError) => void
+}
+
+/**
+ * The thread starts at the first call, and anew after it died. Not the inference process, which answers between two
+ * passes only; not the calling thread, which reading a vocabulary of 250,000 pieces would block for a second.
+ */
+export function createCounter(): Counter {
+  const waiting = new Map<number, Waiting>()
+  let thread: Worker | undefined
+  let lastId = 0
+  let isClosed = false
+
+  function settle(id: number): Waiting | undefined {
+    const one = waiting.get(id)
+    waiting.delete(id)
+    if (waiting.size === 0) thread?.unref()
+    return one
+  }
+
+  function failAll(error: CodedError): void {
+    for (const id of [...waiting.keys()]) settle(id)?.reject(error)
+  }
+
+  function start(): Worker {
+    const started = new Worker(new URL('./count-thread.js', import.meta.url), { execArgv: [] })
+    let cause: unknown
+    started.on('message', (reply: CountReply) => {
+      if ('error' in reply) settle(reply.id)?.reject(fromPlain(reply.error))
+      else settle(reply.id)?.resolve([...reply.counts])
+    })
+    started.on('error', (error) => {
+      cause = error
+    })
+    started.on('exit', () => {
+      thread = undefined
+      const why = cause === undefined ? 'it ended' : messageOf(cause)
+      failAll(
+        isClosed
+          ? closed()
+          : new CodedError('ENGINE_CRASHED', `Counting tokens died: ${why}`, { retryable: true }),
+      )
+    })
+    return started
+  }
+
+  return {
+    count: (dir, texts) =>
+      new Promise((resolve, reject) => {
+        if (isClosed) return reject(closed())
+        thread ??= start()
+        const id = ++lastId
+        waiting.set(id, { resolve, reject })
+        thread.ref()
+        thread.postMessage({ id, dir, texts } satisfies CountMessage)
+      }),
+    close: async () => {
+      isClosed = true
+      await thread?.terminate()
+    },
+  }
+}
+
+const closed = (): CodedError => new CodedError('ENGINE_CLOSED', 'The engine is closed', { retryable: true })
