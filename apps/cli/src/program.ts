@@ -3,6 +3,7 @@ import { type Client, domainSchema, searchSchema, similaritySchema } from './cli
 import { allDomains, domainPath, requireDomain } from './domain.js'
 import { findFiles } from './files.js'
 import { ingestFiles } from './ingest.js'
+import { addModels } from './models/program.js'
 import { bar, silent } from './progress.js'
 import { showDomains, showHits, showReport } from './show.js'
 
@@ -10,6 +11,8 @@ export interface ProgramDeps {
   readonly client: Client
   /** Standard output: results, and with --json one JSON document and nothing else. */
   readonly write: (text: string) => void
+  /** Of the commands about models, which ask no server. Default: this process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 interface Output {
@@ -37,7 +40,7 @@ const within =
   }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
-export function buildProgram({ client, write }: ProgramDeps): Command {
+export function buildProgram({ client, write, env = process.env }: ProgramDeps): Command {
   const print = (options: Output, value: unknown, text: () => string) =>
     write(options.json === true ? `${JSON.stringify(value)}\n` : text())
   const program = new Command('millrace')
@@ -108,6 +111,7 @@ export function buildProgram({ client, write }: ProgramDeps): Command {
     })
 
   addDomains(program, client, print)
+  addModels(program, { env, write })
   return program
 }
 

@@ -1,5 +1,13 @@
 export { type BadModelFile, checkFolder } from './check.js'
 export { knownModels } from './known.js'
+export {
+  type ListedModel,
+  type ListedVariant,
+  listModels,
+  type NamedModel,
+  namedModel,
+  pullable,
+} from './list.js'
 export { type ModelPlaces, modelPlaces } from './place.js'
 export { type Hub, readHub } from './pull/hub.js'
 export { type Pulled, type PullOptions, type PullProgress, pullModel } from './pull/pull.js'

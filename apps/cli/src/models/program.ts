@@ -1,0 +1,53 @@
+import { type Command, Option } from 'commander'
+import type { Shown } from './commands.js'
+
+export interface ModelsDeps {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Standard output. */
+  readonly write: (text: string) => void
+}
+
+interface Output {
+  readonly json?: true
+}
+
+const json = () => new Option('--json', 'print one JSON document on standard output')
+
+const PLACES = `
+Models are looked for in MODELS_DIR (default DATA_DIR/models, that is ./data/models) and in the repository's models/;
+pull and import put theirs into the first. HF_ENDPOINT and HF_TOKEN say which hub, and who asks.`
+
+/** The commands about models. They need no server; what runs models is loaded only when one of them is called. */
+export function addModels(program: Command, { env, write }: ModelsDeps): void {
+  const show = (options: Output, { value, text, exitCode = 0 }: Shown) => {
+    write(options.json === true ? `${JSON.stringify(value)}\n` : text)
+    if (exitCode !== 0) process.exitCode = exitCode
+  }
+  const load = () => import('./commands.js')
+  const models = program
+    .command('models')
+    .description('list models, fetch, check or import one; needs no server')
+    .addHelpText('after', PLACES)
+  models
+    .command('list', { isDefault: true })
+    .description('the models that are here, and those that can be pulled')
+    .addOption(json())
+    .action(async (options: Output) => show(options, (await load()).listCommand(env)))
+  models
+    .command('pull')
+    .description('fetch the files of a model, or what is missing or altered of them')
+    .argument('<id>', 'a model of the list')
+    .addOption(json())
+    .action(async (id: string, options: Output) => {
+      const { pullCommand } = await load()
+      show(options, await pullCommand(env, id, options.json === true))
+    })
+  models
+    .command('verify')
+    .description('compare every file with its bytes and sha256; exit code 1 when one is wrong')
+    .argument('[id]', 'a model of the list; left out: all that are here')
+    .addOption(json())
+    .action(async (id: string | undefined, options: Output) =>
+      show(options, await (await load()).verifyCommand(env, id)),
+    )
+}
