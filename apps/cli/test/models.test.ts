@@ -169,6 +169,61 @@ describe('models pull', () => {
   })
 })
 
+describe('models import', () => {
+  test('makes a model of a folder, and says what it decided', async () => {
+    const source = join(root, 'source')
+    await cp(join(REPO_MODELS, SMALL), source, { recursive: true })
+    await rm(join(source, 'manifest.json'))
+    const args = [
+      'models',
+      'import',
+      source,
+      '--id',
+      MINE,
+      '--licence',
+      'Apache-2.0',
+      '--languages',
+      'en, de',
+    ]
+    const { code, out, err } = await millrace(args, env)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/^my-minilm is in .*\/models\/my-minilm\n {2}outputs dense; 384 dims/)
+    expect(out).toContain('pooling mean: 1_Pooling')
+    expect(readFolder(join(modelsDir, MINE))).toMatchObject({
+      licence: 'Apache-2.0',
+      languages: ['en', 'de'],
+    })
+    expect((await millrace(['models', 'list'], env)).out).toMatch(/^my-minilm +int8-row +dense +384/m)
+  })
+
+  test('without 1_Pooling says that --pooling is needed; --json prints the manifest', async () => {
+    const source = join(root, 'source')
+    await cp(join(REPO_MODELS, 'bge-small-zh-v1.5'), source, { recursive: true })
+    await rm(join(source, 'manifest.json'))
+    const refused = await millrace(['models', 'import', source, '--id', MINE, '--json'], env)
+    expect(refused).toMatchObject({ code: 1, out: '' })
+    expect(refused.err).toMatch(/^NO_POOLING: .*\nAdd --pooling/)
+    const { out } = await millrace(
+      ['models', 'import', source, '--id', MINE, '--pooling', 'cls', '--json'],
+      env,
+    )
+    expect(JSON.parse(out)).toMatchObject({
+      id: MINE,
+      manifest: { pooling: 'cls', dims: 512 },
+      notes: expect.any(Array),
+    })
+  })
+
+  test.each([
+    [['--id', MINE, '--pooling', 'sum'], /Allowed choices are cls, mean, max/],
+    [[], /required option '--id <id>' not specified/],
+  ])('wrong options are refused: %j', async (options, message) => {
+    const { code, err } = await millrace(['models', 'import', root, ...options], env)
+    expect(code).toBe(1)
+    expect(err).toMatch(message)
+  })
+})
+
 describe('units', () => {
   test.each([
     [0, '0 B'],

@@ -91,16 +91,17 @@ async function run(
   const outputs = await session.run(feeds(manifest, rows, longest), [onnx.output])
   const output = outputs[onnx.output]
   const values = output?.data
-  if (!(values instanceof Float32Array) || values.length !== rows.length * longest * dims) {
+  // A graph that pools gives one vector a text.
+  const size = pooling === 'graph' ? dims : longest * dims
+  if (!(values instanceof Float32Array) || values.length !== rows.length * size) {
     throw new CodedError(
       'INVALID_GRAPH',
       `The output ${onnx.output} of ${manifest.id} is ${output?.type} of shape [${output?.dims}]`,
       {
-        hint: `The manifest says float32 of shape [${rows.length}, ${longest}, ${dims}]`,
+        hint: `The manifest says float32 of shape [${rows.length}, ${pooling === 'graph' ? '' : `${longest}, `}${dims}]`,
       },
     )
   }
-  const size = longest * dims
   return rows.map((row, i) =>
     normalize(pool(values.subarray(i * size, (i + 1) * size), row.length, dims, pooling)),
   )

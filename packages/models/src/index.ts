@@ -1,4 +1,5 @@
 export { type BadModelFile, checkFolder } from './check.js'
+export { type Imported, type ImportOptions, importModel } from './import/import.js'
 export { knownModels } from './known.js'
 export {
   type ListedModel,

@@ -17,8 +17,9 @@ export function pullBars(id: string): Bars {
   // Where it is no terminal, MultiBar would still draw its last state.
   const multi = process.stderr.isTTY
     ? new MultiBar({
-        format: '{name} {bar} {percentage}%  {done} of {size}  {speed}  {left}',
-        barsize: 24,
+        // Within 80 columns: what is longer is cut off.
+        format: '{name} {bar} {percentage}% {done}/{size} {speed} {left}',
+        barsize: 14,
         hideCursor: true,
         stream: process.stderr,
         forceRedraw: true,
@@ -77,7 +78,7 @@ function openLane(multi: MultiBar, name: string, total: number, there: number): 
       done: sizeText(done),
       size: sizeText(total),
       speed: left === 0 || speed === 0 ? '' : `${sizeText(speed)}/s`,
-      left: left === 0 ? 'done' : speed === 0 ? '' : `${durationText(left / speed)} left`,
+      left: left === 0 ? 'done' : speed === 0 ? '' : durationText(left / speed),
     }
   }
   const bar = multi.create(total, done, payload())

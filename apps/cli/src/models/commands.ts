@@ -4,6 +4,8 @@ import { folderFiles, MANIFEST_FILE } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
   checkFolder,
+  type ImportOptions,
+  importModel,
   listModels,
   type ModelPlaces,
   modelPlaces,
@@ -15,7 +17,8 @@ import {
   readHub,
 } from '@millrace/models'
 import { pullBars } from './bars.js'
-import { showModels, showPulled, showVerified, type Verified } from './show.js'
+import { showImported, showModels, showPulled, showVerified, type Verified } from './show.js'
+import { sizeText } from './units.js'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -67,6 +70,32 @@ export async function verifyCommand(env: Env, id?: string): Promise<Shown> {
   const isGood = models.every(({ bad }) => bad.length === 0)
   return { value: { ok: isGood, models }, text: showVerified(models), exitCode: isGood ? 0 : 1 }
 }
+
+export type ImportWishes = Pick<
+  ImportOptions,
+  'id' | 'graph' | 'pooling' | 'queryInstruction' | 'documentInstruction' | 'licence' | 'languages'
+>
+
+export async function importCommand(
+  env: Env,
+  dir: string,
+  wishes: ImportWishes,
+  isQuiet: boolean,
+): Promise<Shown> {
+  const isTold = !isQuiet && process.stderr.isTTY
+  const imported = await importModel(dir, {
+    ...wishes,
+    modelsDir: placesOf(env).target,
+    onFile: ({ path, bytes }) => {
+      if (isTold && bytes >= TOLD_BYTES_MIN) process.stderr.write(`${path} (${sizeText(bytes)})\n`)
+    },
+  })
+  const { folder, ...shown } = imported
+  return { value: { ...shown, manifest: folder }, text: showImported(imported) }
+}
+
+/** Files below this are copied and hashed before anybody reads their names, in bytes. */
+const TOLD_BYTES_MIN = 100_000_000
 
 async function verifyOne({ folder, dir }: NamedModel, target: string): Promise<Verified> {
   const place = dir ?? join(target, folder.id)

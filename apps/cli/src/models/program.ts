@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { Shown } from './commands.js'
+import type { ImportWishes, Shown } from './commands.js'
 
 export interface ModelsDeps {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -50,4 +50,34 @@ export function addModels(program: Command, { env, write }: ModelsDeps): void {
     .action(async (id: string | undefined, options: Output) =>
       show(options, await (await load()).verifyCommand(env, id)),
     )
+  addImport(models, show, env)
+}
+
+type Show = (options: Output, shown: Shown) => void
+
+function addImport(models: Command, show: Show, env: ModelsDeps['env']): void {
+  models
+    .command('import')
+    .description('make a model of a folder as it is on a hub: config.json, tokenizer.json, an ONNX graph')
+    .argument('<dir>', 'the folder; it stays as it is, its files are copied')
+    .requiredOption('--id <id>', 'what the model is called from now on')
+    .addOption(
+      new Option(
+        '--pooling <how>',
+        'how the tokens become one vector; left out: 1_Pooling, or the graph',
+      ).choices(['cls', 'mean', 'max']),
+    )
+    .option('--graph <file>', 'the graph, where there are several; left out: onnx/model.onnx or model.onnx')
+    .option('--query-instruction <text>', 'put before every query')
+    .option('--document-instruction <text>', 'put before every document')
+    .option('--languages <codes>', 'for example en,zh', (codes) =>
+      codes.split(',').map((code) => code.trim()),
+    )
+    .option('--licence <name>', 'for example MIT')
+    .addOption(json())
+    .action(async (dir: string, options: Output & ImportWishes) => {
+      const { json: isJson, ...wishes } = options
+      const { importCommand } = await import('./commands.js')
+      show(options, await importCommand(env, dir, wishes, isJson === true))
+    })
 }

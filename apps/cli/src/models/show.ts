@@ -1,4 +1,4 @@
-import type { BadModelFile, ListedModel, Pulled } from '@millrace/models'
+import type { BadModelFile, Imported, ListedModel, Pulled } from '@millrace/models'
 import { table } from '../table.js'
 import { sizeText } from './units.js'
 
@@ -59,3 +59,6 @@ export function showPulled({ id, dir, fetched, bytes }: Pulled, seconds: number)
   const files = `${fetched.length} file${fetched.length === 1 ? '' : 's'}`
   return `${id}: ${files}, ${sizeText(bytes)} in ${seconds.toFixed(1)} s${speed} (${dir})\n`
 }
+
+export const showImported = ({ id, dir, notes }: Imported): string =>
+  `${id} is in ${dir}\n${notes.map((note) => `  ${note}\n`).join('')}`
