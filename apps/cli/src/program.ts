@@ -6,6 +6,7 @@ import { allDomains, domainPath, requireDomain } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { findFiles } from './files.js'
 import { ingestFiles } from './ingest.js'
+import { addModels } from './models/program.js'
 import { bar, silent } from './progress.js'
 import { showDomains, showHits, showReport } from './show.js'
 
@@ -15,6 +16,8 @@ export interface ProgramDeps {
   readonly write: (text: string) => void
   /** An engine in this process, for what needs no server. */
   readonly openEngine: () => Engine
+  /** Of the commands about models, which ask no server. Default: this process's. */
+  readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 interface Output {
@@ -42,7 +45,7 @@ const within =
   }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
-export function buildProgram({ client, write, openEngine }: ProgramDeps): Command {
+export function buildProgram({ client, write, openEngine, env = process.env }: ProgramDeps): Command {
   const print = (options: Output, value: unknown, text: () => string) =>
     write(options.json === true ? `${JSON.stringify(value)}\n` : text())
   const program = new Command('millrace')
@@ -114,6 +117,7 @@ export function buildProgram({ client, write, openEngine }: ProgramDeps): Comman
 
   addDomains(program, client, print)
   addEmbed(program, openEngine)
+  addModels(program, { env, write })
   return program
 }
 

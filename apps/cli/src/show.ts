@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { domainDetailSchema, SearchResult } from './client.js'
 import type { IngestReport } from './ingest.js'
+import { printable, table } from './table.js'
 
 /** Characters of a passage that are shown under a hit. */
 const PASSAGE_CHARS = 160
@@ -25,9 +26,6 @@ const passage = (text: string): string => {
   const line = printable(text).replaceAll(/\s+/g, ' ')
   return line.length > PASSAGE_CHARS ? `${line.slice(0, PASSAGE_CHARS).toWellFormed()}…` : line
 }
-
-/** Other people's texts do not move the cursor or colour the terminal. */
-const printable = (text: string): string => text.replaceAll(/\p{Cc}+/gu, ' ')
 
 export function showReport(report: IngestReport): string {
   const { documents, chunks, tokens, seconds, problems } = report
@@ -59,15 +57,4 @@ export function showDomains(domains: readonly z.infer<typeof domainDetailSchema>
     count(d.failed),
   ])
   return table([['domain', 'model', 'threshold', 'ready', 'waiting', 'failed'], ...rows])
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const cells = rows.map((row) => row.map(printable))
-  const widths = (cells[0] ?? []).map((_, column) =>
-    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
-  )
-  return cells
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join('')
 }

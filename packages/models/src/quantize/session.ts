@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 export interface Wiring {
   /** Names of the graph's inputs; types is null where it has none. */
   readonly inputs: { readonly ids: string; readonly mask: string; readonly types: string | null }
-  /** Float32 [batch, tokens, dims]. */
+  /** Float32 [batch, tokens, dims]; with pooling `graph` [batch, dims]. */
   readonly output: string
   readonly pooling: Pooling
   readonly padId: number
@@ -69,9 +69,12 @@ export async function vectorsOf(
   { output, pooling }: Wiring,
 ): Promise<Float32Array[]> {
   const [result] = await runner.run(rows, [output])
-  const [batch, longest = 0, dims = 0, ...more] = result?.dims ?? []
+  const shape = result?.dims ?? []
+  // A graph that pools gives one vector a text.
+  const [batch, longest = 0, dims = 0, ...more] =
+    pooling === 'graph' ? [shape[0], 1, ...shape.slice(1)] : shape
   if (result === undefined || batch !== rows.length || dims === 0 || more.length > 0) {
-    throw invalidGraph(`${output} has the shape [${result?.dims}]`)
+    throw invalidGraph(`${output} has the shape [${shape}]`)
   }
   return rows.map((row, i) => {
     const from = i * longest * dims
