@@ -99,11 +99,16 @@ export const whole: Fault = (request, response, content) => {
   response.end()
 }
 
-/** Breaks the connection after some bytes of what was asked for. */
+/**
+ * Breaks the connection after some bytes of what was asked for; not at once, or the client would drop those that it
+ * has received and not read yet.
+ */
 export const cutAfter =
   (bytes: number): Fault =>
   (request, response, content) => {
-    response.write(begin(request, response, content).subarray(0, bytes), () => response.destroy())
+    response.write(begin(request, response, content).subarray(0, bytes), () =>
+      setTimeout(() => response.destroy(), bytes === 0 ? 0 : 250),
+    )
   }
 
 /** Sends some bytes, then nothing. */
