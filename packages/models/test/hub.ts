@@ -99,11 +99,15 @@ export const whole: Fault = (request, response, content) => {
   response.end()
 }
 
-/** Breaks the connection after some bytes of what was asked for. */
+/** Ends the connection some time after some bytes of what was asked for; who reads slowly may get fewer. */
 export const cutAfter =
   (bytes: number): Fault =>
   (request, response, content) => {
-    response.write(begin(request, response, content).subarray(0, bytes), () => response.destroy())
+    const rest = begin(request, response, content)
+    response.flushHeaders()
+    response.write(rest.subarray(0, bytes))
+    // What a client has not read yet when the end comes is lost to it.
+    setTimeout(() => response.socket?.end(), bytes === 0 ? 0 : 50)
   }
 
 /** Sends some bytes, then nothing. */
@@ -111,6 +115,13 @@ export const stallAfter =
   (bytes: number): Fault =>
   (request, response, content) => {
     response.write(begin(request, response, content).subarray(0, bytes))
+  }
+
+/** Answers when something has happened. */
+export const after =
+  (event: Promise<unknown>): Fault =>
+  (request, response, content) => {
+    event.then(() => whole(request, response, content))
   }
 
 /** So many bytes every 5 ms. */

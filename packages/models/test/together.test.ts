@@ -10,7 +10,7 @@ import type { ModelFolder } from '@millrace/embed'
 import { checkFolder } from '@millrace/models'
 import { type Holder, lockFolder } from '@millrace/models/pull/lock'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type FakeHub, manifestOf, openHub, slowly, someFiles } from './hub.js'
+import { after, type FakeHub, manifestOf, openHub, slowly, someFiles } from './hub.js'
 
 const CHILD = fileURLToPath(new URL('pull-child.mjs', import.meta.url))
 const GRAPH = 'onnx/model.onnx'
@@ -52,12 +52,23 @@ async function expectWhole(): Promise<void> {
 
 describe('two processes on one folder', () => {
   test('one pulls, the other waits and then has nothing to fetch', async () => {
-    hub.always(GRAPH, slowly(10_000))
+    let waits: (value: unknown) => void = () => undefined
+    hub.next(
+      GRAPH,
+      after(
+        new Promise((resolve) => {
+          waits = resolve
+        }),
+      ),
+    )
     const waitedFor: unknown[] = []
     const fetched: unknown[] = []
     const both = [1, 2].map(() =>
       pullElsewhere((told) => {
-        if ('waiting' in told) waitedFor.push(told.waiting)
+        if ('waiting' in told) {
+          waitedFor.push(told.waiting)
+          waits(told.waiting)
+        }
         if ('fetched' in told) fetched.push(told.bytes)
       }),
     )

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { folderFiles, MANIFEST_FILE, type ModelFile, type ModelFolder, readFolder } from '@millrace/embed'
+import { folderFiles, type ModelFile, type ModelFolder, readFolder } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import limit from 'p-limit'
 import { checkFile } from '../check.js'
@@ -180,11 +180,14 @@ async function fetchAll(
 
 /**
  * The manifest of a folder that is there: its own where that has all the files that were pulled, since variants may
- * have been added to it; else the one that was pulled.
+ * have been added to it; else, or when it cannot be read, the one that was pulled.
  */
 function manifestFor(target: string, pulled: ModelFolder): ModelFolder {
-  if (!existsSync(join(target, MANIFEST_FILE))) return pulled
-  const own = readFolder(target)
-  const has = new Map(folderFiles(own).map(({ path, sha256 }) => [path, sha256]))
-  return folderFiles(pulled).every(({ path, sha256 }) => has.get(path) === sha256) ? own : pulled
+  try {
+    const own = readFolder(target)
+    const has = new Map(folderFiles(own).map(({ path, sha256 }) => [path, sha256]))
+    return folderFiles(pulled).every(({ path, sha256 }) => has.get(path) === sha256) ? own : pulled
+  } catch {
+    return pulled
+  }
 }
