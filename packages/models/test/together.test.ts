@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -142,19 +143,30 @@ describe('the lock', () => {
     await (await take()).release()
   })
 
-  test('of many that come at once, one after the other', async () => {
-    await mkdir(join(root, 'x'))
+  test.each([1, 2, 3, 4, 5])(
+    'of many that find a dead one at once, one after the other (round %i)',
+    async () => {
+      await write({ host: hostname(), pid: 2 ** 22 + 1 })
+      let inside = 0
+      await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const lock = await take()
+          inside += 1
+          expect(inside).toBe(1)
+          await setTimeout(2)
+          inside -= 1
+          await lock.release()
+        }),
+      )
+      expect(await readdir(root)).toEqual(['manifest.json'])
+    },
+  )
+
+  test('of a dead one whose successor died before it took over', async () => {
     await write({ host: hostname(), pid: 2 ** 22 + 1 })
-    let inside = 0
-    await Promise.all(
-      Array.from({ length: 8 }, async () => {
-        const lock = await take()
-        inside += 1
-        expect(inside).toBe(1)
-        await setTimeout(5)
-        inside -= 1
-        await lock.release()
-      }),
-    )
+    const claim = createHash('sha256').update('t').digest('hex').slice(0, 32)
+    await copyFile(path, `${path}.${claim}.next`)
+    await (await take()).release()
+    expect(await readdir(root)).toEqual(['manifest.json'])
   })
 })
