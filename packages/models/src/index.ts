@@ -10,5 +10,7 @@ export {
   pullable,
 } from './list.js'
 export { type ModelPlaces, modelPlaces } from './place.js'
+export type { PullOptions, PullProgress } from './pull/gather.js'
 export { type Hub, readHub } from './pull/hub.js'
-export { type Pulled, type PullOptions, type PullProgress, pullModel } from './pull/pull.js'
+export { type Pulled, pullModel } from './pull/pull.js'
+export { pullRepo, type RepoWishes } from './pull/repo.js'

@@ -55,6 +55,9 @@ export async function openHub(repo: string, files: ReadonlyMap<string, Buffer>):
     const url = request.url ?? ''
     const path = url.startsWith(base) ? decodeURIComponent(url.slice(base.length)) : ''
     note('hub', path, request)
+    if (url === `/api/models/${repo}/revision/main`)
+      return answer(response, { sha: REVISION, cardData: CARD })
+    if (url === `/api/models/${repo}/tree/${REVISION}?recursive=true`) return answer(response, treeOf(files))
     if (!files.has(path)) return response.writeHead(404).end('Entry not found')
     return response.writeHead(302, { location: `${cdnUrl}/${encodeURIComponent(path)}` }).end()
   })
@@ -73,6 +76,25 @@ export async function openHub(repo: string, files: ReadonlyMap<string, Buffer>):
     },
   }
 }
+
+/** What the model's card says. */
+const CARD = { license: 'apache-2.0', language: ['en'] }
+/** From here on a file's sha256 is known to the hub; of smaller ones it has git's hash, in bytes. */
+const LARGE_BYTES = 1_000_000
+
+const answer = (response: ServerResponse, value: unknown) =>
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+
+const treeOf = (files: ReadonlyMap<string, Buffer>) =>
+  [...files].map(([path, content]) => ({
+    type: 'file',
+    path,
+    size: content.length,
+    oid: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex'),
+    ...(content.length < LARGE_BYTES
+      ? {}
+      : { lfs: { oid: createHash('sha256').update(content).digest('hex'), size: content.length } }),
+  }))
 
 async function listen(server: Server): Promise<string> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
