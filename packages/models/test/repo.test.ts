@@ -95,6 +95,9 @@ describe('a repository that is not known', () => {
       code: 'DOWNLOAD_REFUSED',
       message: expect.stringMatching(/\/api\/models\/some\/thing\/revision\/main says HTTP 404$/),
     })
+    for (const repo of ['../x', './my/model', 'a/b/c', 'a/..']) {
+      await expect(pull({}, repo)).rejects.toMatchObject({ code: 'UNKNOWN_MODEL' })
+    }
     await expect(pull({ id: 'A/B' })).rejects.toMatchObject({ code: 'INVALID_MODEL_ID' })
   })
 

@@ -162,6 +162,14 @@ describe('the lock', () => {
     },
   )
 
+  test('that somebody has taken over meanwhile: who had it is told, and leaves it alone', async () => {
+    const lock = await take()
+    await write({})
+    await once(lock.lost, 'abort')
+    await lock.release()
+    expect(await readdir(root)).toEqual(['lock', 'manifest.json'])
+  })
+
   test('of a dead one whose successor died before it took over', async () => {
     await write({ host: hostname(), pid: 2 ** 22 + 1 })
     const claim = createHash('sha256').update('t').digest('hex').slice(0, 32)

@@ -33,13 +33,23 @@ const idOf = (repo: string): string =>
  * Fetches a model that is not known from a repository of a hub, and imports it: the graph with its external data, the
  * tokenizer and what describes it. Large files are compared with the sha256 that the hub has of them, others with
  * git's hash. What was fetched stays for the next try.
- * @throws CodedError those of `pullModel` and of `importModel`
+ * @param repo OWNER/NAME
+ * @throws CodedError UNKNOWN_MODEL for what cannot be a repository, and those of `pullModel` and of `importModel`
  */
 export async function pullRepo(
   repo: string,
   wishes: RepoWishes,
   options: PullOptions,
 ): Promise<Imported & Gathered> {
+  if (!/^\w[\w.-]*\/\w[\w.-]*$/.test(repo)) {
+    throw new CodedError(
+      'UNKNOWN_MODEL',
+      `"${repo}" is neither a model of the list nor a repository, OWNER/NAME`,
+      {
+        hint: 'millrace models list; a folder of your own: millrace models import DIR --id ID',
+      },
+    )
+  }
   const id = requireId(wishes.id ?? idOf(repo))
   const deps = { ...OWN_DEPS, ...options.deps }
   const { hub, modelsDir, stallMs = STALL_MS } = options
