@@ -160,6 +160,31 @@ describe('models pull', () => {
     expect((await millrace(['models', 'verify', MINE], env)).code).toBe(0)
   })
 
+  test('of OWNER/NAME imports what the hub has', async () => {
+    const { code, out, err } = await millrace(
+      ['models', 'pull', 'me/minilm', '--id', 'theirs', '--json'],
+      env,
+    )
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(JSON.parse(out)).toMatchObject({
+      id: 'theirs',
+      manifest: { pooling: 'mean', licence: 'apache-2.0', hub: { repo: 'me/minilm', revision: REVISION } },
+    })
+    expect((await millrace(['models', 'verify', 'theirs'], env)).code).toBe(0)
+  })
+
+  test('of BAAI/bge-m3 means the one that is known', async () => {
+    const { code, err } = await millrace(['models', 'pull', 'BAAI/bge-m3'], env)
+    expect(code).toBe(1)
+    expect(err).toMatch(/^DOWNLOAD_REFUSED: .*\/BAAI\/bge-m3\/resolve\/5617a9f61b02/m)
+  })
+
+  test('with options that are for a repository, of one that is none, is refused', async () => {
+    const { code, err } = await millrace(['models', 'pull', MINE, '--pooling', 'cls'], env)
+    expect(code).toBe(1)
+    expect(err).toContain('the other options are for OWNER/NAME')
+  })
+
   test('of a model of the repository compares it', async () => {
     const { code, out } = await millrace(['models', 'pull', SMALL], env)
     expect({ code, out }).toEqual({

@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { folderFiles, type ModelFile, type ModelFolder } from '@millrace/embed'
+import { digestFor, hashFor, type WantedFile } from './digest.js'
 
 /** Why a file is not the one its manifest means. */
 export interface BadModelFile {
@@ -18,17 +19,18 @@ export interface BadModelFile {
 export type OnCheck = (file: ModelFile) => void
 
 /** A file's sha256 in hex, streamed. */
-export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256')
+export const sha256Of = (path: string): Promise<string> => hashOf(path, createHash('sha256'))
+
+async function hashOf(path: string, hash: Hash, signal?: AbortSignal): Promise<string> {
   const options = signal === undefined ? {} : { signal }
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, options)
   return hash.digest('hex')
 }
 
-/** Compares a file with what it should be, by bytes, then by sha256; undefined when it is right. */
+/** Compares a file with what it should be, by bytes, then by hash; undefined when it is right. */
 export async function checkFile(
   dir: string,
-  file: ModelFile,
+  file: WantedFile,
   signal?: AbortSignal,
 ): Promise<BadModelFile | undefined> {
   const path = join(dir, file.path)
@@ -39,9 +41,9 @@ export async function checkFile(
   if (found.size !== file.bytes) {
     return { path: file.path, problem: 'bytes', has: `${found.size}`, wanted: `${file.bytes}` }
   }
-  const sha256 = await sha256Of(path, signal)
-  if (sha256 === file.sha256) return undefined
-  return { path: file.path, problem: 'sha256', has: sha256, wanted: file.sha256 }
+  const digest = await hashOf(path, hashFor(file), signal)
+  const wanted = digestFor(file)
+  return digest === wanted ? undefined : { path: file.path, problem: 'sha256', has: digest, wanted }
 }
 
 /** Compares every file of a model with its manifest. All that are wrong, in the manifest's order. */

@@ -104,19 +104,14 @@ export function namedModel(dirs: readonly string[], wanted: string, known = know
   })
 }
 
-/** What `pull` fetches: the known manifest goes before the one that is here, which may be of an older release. */
+/**
+ * What `pull` fetches. A known model goes before what is here, which may be of an older release, or have a manifest
+ * that cannot be read.
+ * @throws CodedError UNKNOWN_MODEL, naming those there are
+ */
 export function pullable(dirs: readonly string[], wanted: string, known = knownModels()): NamedModel {
-  const { folder, dir } = namedModel(dirs, wanted, known)
-  const official = known.get(folder.id)
-  return { folder: official === undefined ? folder : withOwnVariants(official, folder, dir), dir }
-}
-
-/** Variants that were made here stay, as long as their files are there. */
-function withOwnVariants(official: ModelFolder, here: ModelFolder, dir: string | null): ModelFolder {
-  const own = here.variants.filter(
-    (variant) =>
-      !official.variants.some(({ precision }) => precision === variant.precision) &&
-      missingFiles({ ...here, variants: [variant], files: [] }, dir).length === 0,
-  )
-  return { ...official, variants: [...official.variants, ...own] }
+  const folder = known.get(wanted)
+  if (folder !== undefined) return { folder, dir: null }
+  const named = namedModel(dirs, wanted, known)
+  return { ...named, folder: known.get(named.folder.id) ?? named.folder }
 }

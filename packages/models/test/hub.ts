@@ -55,6 +55,9 @@ export async function openHub(repo: string, files: ReadonlyMap<string, Buffer>):
     const url = request.url ?? ''
     const path = url.startsWith(base) ? decodeURIComponent(url.slice(base.length)) : ''
     note('hub', path, request)
+    if (url === `/api/models/${repo}/revision/main`)
+      return answer(response, { sha: REVISION, cardData: CARD })
+    if (url === `/api/models/${repo}/tree/${REVISION}?recursive=true`) return answer(response, treeOf(files))
     if (!files.has(path)) return response.writeHead(404).end('Entry not found')
     return response.writeHead(302, { location: `${cdnUrl}/${encodeURIComponent(path)}` }).end()
   })
@@ -73,6 +76,25 @@ export async function openHub(repo: string, files: ReadonlyMap<string, Buffer>):
     },
   }
 }
+
+/** What the model's card says. */
+const CARD = { license: 'apache-2.0', language: ['en'] }
+/** From here on a file's sha256 is known to the hub; of smaller ones it has git's hash, in bytes. */
+const LARGE_BYTES = 1_000_000
+
+const answer = (response: ServerResponse, value: unknown) =>
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+
+const treeOf = (files: ReadonlyMap<string, Buffer>) =>
+  [...files].map(([path, content]) => ({
+    type: 'file',
+    path,
+    size: content.length,
+    oid: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex'),
+    ...(content.length < LARGE_BYTES
+      ? {}
+      : { lfs: { oid: createHash('sha256').update(content).digest('hex'), size: content.length } }),
+  }))
 
 async function listen(server: Server): Promise<string> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -99,16 +121,15 @@ export const whole: Fault = (request, response, content) => {
   response.end()
 }
 
-/**
- * Breaks the connection after some bytes of what was asked for; not at once, or the client would drop those that it
- * has received and not read yet.
- */
+/** Ends the connection some time after some bytes of what was asked for; who reads slowly may get fewer. */
 export const cutAfter =
   (bytes: number): Fault =>
   (request, response, content) => {
-    response.write(begin(request, response, content).subarray(0, bytes), () =>
-      setTimeout(() => response.destroy(), bytes === 0 ? 0 : 250),
-    )
+    const rest = begin(request, response, content)
+    response.flushHeaders()
+    response.write(rest.subarray(0, bytes))
+    // What a client has not read yet when the end comes is lost to it.
+    setTimeout(() => response.socket?.end(), bytes === 0 ? 0 : 250)
   }
 
 /** Sends some bytes, then nothing. */
@@ -116,6 +137,13 @@ export const stallAfter =
   (bytes: number): Fault =>
   (request, response, content) => {
     response.write(begin(request, response, content).subarray(0, bytes))
+  }
+
+/** Answers when something has happened. */
+export const after =
+  (event: Promise<unknown>): Fault =>
+  (request, response, content) => {
+    event.then(() => whole(request, response, content))
   }
 
 /** So many bytes every 5 ms. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,7 +11,7 @@ import type { ModelFolder } from '@millrace/embed'
 import { checkFolder } from '@millrace/models'
 import { type Holder, lockFolder } from '@millrace/models/pull/lock'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type FakeHub, manifestOf, openHub, slowly, someFiles } from './hub.js'
+import { after, type FakeHub, manifestOf, openHub, slowly, someFiles } from './hub.js'
 
 const CHILD = fileURLToPath(new URL('pull-child.mjs', import.meta.url))
 const GRAPH = 'onnx/model.onnx'
@@ -52,12 +53,23 @@ async function expectWhole(): Promise<void> {
 
 describe('two processes on one folder', () => {
   test('one pulls, the other waits and then has nothing to fetch', async () => {
-    hub.always(GRAPH, slowly(10_000))
+    let waits: (value: unknown) => void = () => undefined
+    hub.next(
+      GRAPH,
+      after(
+        new Promise((resolve) => {
+          waits = resolve
+        }),
+      ),
+    )
     const waitedFor: unknown[] = []
     const fetched: unknown[] = []
     const both = [1, 2].map(() =>
       pullElsewhere((told) => {
-        if ('waiting' in told) waitedFor.push(told.waiting)
+        if ('waiting' in told) {
+          waitedFor.push(told.waiting)
+          waits(told.waiting)
+        }
         if ('fetched' in told) fetched.push(told.bytes)
       }),
     )
@@ -131,19 +143,38 @@ describe('the lock', () => {
     await (await take()).release()
   })
 
-  test('of many that come at once, one after the other', async () => {
-    await mkdir(join(root, 'x'))
+  test.each([1, 2, 3, 4, 5])(
+    'of many that find a dead one at once, one after the other (round %i)',
+    async () => {
+      await write({ host: hostname(), pid: 2 ** 22 + 1 })
+      let inside = 0
+      await Promise.all(
+        Array.from({ length: 12 }, async () => {
+          const lock = await take()
+          inside += 1
+          expect(inside).toBe(1)
+          await setTimeout(2)
+          inside -= 1
+          await lock.release()
+        }),
+      )
+      expect(await readdir(root)).toEqual(['manifest.json'])
+    },
+  )
+
+  test('that somebody has taken over meanwhile: who had it is told, and leaves it alone', async () => {
+    const lock = await take()
+    await write({})
+    await once(lock.lost, 'abort')
+    await lock.release()
+    expect(await readdir(root)).toEqual(['lock', 'manifest.json'])
+  })
+
+  test('of a dead one whose successor died before it took over', async () => {
     await write({ host: hostname(), pid: 2 ** 22 + 1 })
-    let inside = 0
-    await Promise.all(
-      Array.from({ length: 8 }, async () => {
-        const lock = await take()
-        inside += 1
-        expect(inside).toBe(1)
-        await setTimeout(5)
-        inside -= 1
-        await lock.release()
-      }),
-    )
+    const claim = createHash('sha256').update('t').digest('hex').slice(0, 32)
+    await copyFile(path, `${path}.${claim}.next`)
+    await (await take()).release()
+    expect(await readdir(root)).toEqual(['manifest.json'])
   })
 })

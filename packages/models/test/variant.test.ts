@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { dot, embedAll, openEngine, readFolder } from '@millrace/embed'
-import { checkFolder, importModel, pullable, quantizeModel } from '@millrace/models'
+import { checkFolder, importModel, quantizeModel } from '@millrace/models'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODELS_DIR, sharedFile } from './shared.js'
 
@@ -75,17 +75,6 @@ describe.skipIf(tiny === undefined || tokenizer === undefined)('models quantize'
     await expect(quantizing).rejects.toMatchObject({ code: 'INTERRUPTED' })
     expect(await readFile(join(dir, 'manifest.json'), 'utf8')).toBe(before)
     expect(await checkFolder(dir, readFolder(dir))).toEqual([])
-  })
-
-  test('a pull of the official release keeps the variant that was made here', () => {
-    const { variants, ...folder } = readFolder(dir)
-    const official = { ...folder, variants: variants.slice(0, 1), name: 'newer' }
-    const wanted = pullable([modelsDir], 'tiny', new Map([['tiny', official]])).folder
-    expect([wanted.name, ...wanted.variants.map(({ precision }) => precision)]).toEqual([
-      'newer',
-      'float32',
-      'int8-row',
-    ])
   })
 
   test('needs the float32 variant, with its files', async () => {

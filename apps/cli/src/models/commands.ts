@@ -6,13 +6,16 @@ import {
   checkFolder,
   type ImportOptions,
   importModel,
+  knownModels,
   listModels,
   type NamedModel,
   namedModel,
   type Pulled,
   pullable,
   pullModel,
+  pullRepo,
   quantizeModel,
+  type RepoWishes,
   readHub,
 } from '@millrace/models'
 import { placesOf } from '../environment.js'
@@ -35,8 +38,33 @@ export function listCommand(env: Env): Shown {
   return { value: { models }, text: showModels(models) }
 }
 
-/** @param isQuiet no bars: standard error stays empty but for errors */
-export async function pullCommand(env: Env, id: string, isQuiet: boolean): Promise<Shown> {
+/**
+ * Of a known model, or one that is here: what is missing of its files. Of OWNER/NAME: the repository's model, imported.
+ * @param isQuiet no bars: standard error stays empty but for errors
+ */
+export function pullCommand(env: Env, what: string, wishes: RepoWishes, isQuiet: boolean): Promise<Shown> {
+  if (!what.includes('/')) return pullKnown(env, what, isQuiet)
+  const known = [...knownModels().values()].find(({ hub }) => hub?.repo === what)
+  const isPlain = Object.values(wishes).every((wish) => wish === undefined)
+  if (known !== undefined && isPlain) return pullKnown(env, known.id, isQuiet)
+  return pullUnknown(env, what, wishes, isQuiet)
+}
+
+async function pullUnknown(env: Env, repo: string, wishes: RepoWishes, isQuiet: boolean): Promise<Shown> {
+  const bars = isQuiet ? undefined : pullBars(wishes.id ?? repo)
+  const pulled = await withInterrupt((signal) =>
+    pullRepo(repo, wishes, {
+      modelsDir: placesOf(env).target,
+      hub: readHub(env),
+      signal,
+      ...(bars ? { progress: bars } : {}),
+    }),
+  ).finally(() => bars?.stop())
+  const { folder, ...shown } = pulled
+  return { value: { ...shown, manifest: folder }, text: showImported(pulled) }
+}
+
+async function pullKnown(env: Env, id: string, isQuiet: boolean): Promise<Shown> {
   const { target, dirs } = placesOf(env)
   const { folder, dir } = pullable([target, ...dirs], id)
   const begun = performance.now()

@@ -1,3 +1,4 @@
+import type { RepoWishes } from '@millrace/models'
 import { type Command, Option } from 'commander'
 import type { ImportWishes, Shown } from './commands.js'
 
@@ -33,15 +34,7 @@ export function addModels(program: Command, { env, write }: ModelsDeps): void {
     .description('the models that are here, and those that can be pulled')
     .addOption(json())
     .action(async (options: Output) => show(options, (await load()).listCommand(env)))
-  models
-    .command('pull')
-    .description('fetch the files of a model, or what is missing or altered of them')
-    .argument('<id>', 'a model of the list')
-    .addOption(json())
-    .action(async (id: string, options: Output) => {
-      const { pullCommand } = await load()
-      show(options, await pullCommand(env, id, options.json === true))
-    })
+  addPull(models, show, env)
   models
     .command('verify')
     .description('compare every file with its bytes and sha256; exit code 1 when one is wrong')
@@ -56,12 +49,42 @@ export function addModels(program: Command, { env, write }: ModelsDeps): void {
 
 type Show = (options: Output, shown: Shown) => void
 
+function addPull(models: Command, show: Show, env: ModelsDeps['env']): void {
+  const pull = models
+    .command('pull')
+    .description('fetch the files of a model, or what is missing or altered of them')
+    .argument(
+      '<model>',
+      'a model of the list, or a repository of the hub, OWNER/NAME, which is then imported',
+    )
+    .option('--id <id>', 'of a repository: what the model is called from now on; left out: its NAME')
+    .option('--revision <name>', 'of a repository: a commit, tag or branch; left out: main')
+  withWishes(pull).action(async (model: string, options: Output & RepoWishes) => {
+    const { json: isJson, ...wishes } = options
+    if (!model.includes('/') && Object.keys(wishes).length > 0) {
+      pull.error('error: only --json goes with a model of the list; the other options are for OWNER/NAME')
+    }
+    const { pullCommand } = await import('./commands.js')
+    show(options, await pullCommand(env, model, wishes, isJson === true))
+  })
+}
+
 function addImport(models: Command, show: Show, env: ModelsDeps['env']): void {
-  models
+  const bring = models
     .command('import')
     .description('make a model of a folder as it is on a hub: config.json, tokenizer.json, an ONNX graph')
     .argument('<dir>', 'the folder; it stays as it is, its files are copied')
     .requiredOption('--id <id>', 'what the model is called from now on')
+  withWishes(bring).action(async (dir: string, options: Output & ImportWishes) => {
+    const { json: isJson, ...wishes } = options
+    const { importCommand } = await import('./commands.js')
+    show(options, await importCommand(env, dir, wishes, isJson === true))
+  })
+}
+
+/** What may be said of a model that is imported. */
+const withWishes = (command: Command): Command =>
+  command
     .addOption(
       new Option(
         '--pooling <how>',
@@ -76,12 +99,6 @@ function addImport(models: Command, show: Show, env: ModelsDeps['env']): void {
     )
     .option('--licence <name>', 'for example MIT')
     .addOption(json())
-    .action(async (dir: string, options: Output & ImportWishes) => {
-      const { json: isJson, ...wishes } = options
-      const { importCommand } = await import('./commands.js')
-      show(options, await importCommand(env, dir, wishes, isJson === true))
-    })
-}
 
 function addQuantize(models: Command, show: Show, env: ModelsDeps['env']): void {
   models

@@ -57,12 +57,8 @@ export interface Imported {
  * MODELS_DIR_UNUSABLE
  */
 export async function importModel(dir: string, options: ImportOptions): Promise<Imported> {
-  const { id, modelsDir } = options
-  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(id)) {
-    throw new CodedError('INVALID_MODEL_ID', `"${id}" cannot be the id of a model`, {
-      hint: 'Lower-case letters, digits, . _ and -, 64 at most, beginning with a letter or digit',
-    })
-  }
+  const { modelsDir } = options
+  const id = requireId(options.id)
   if (!statSync(dir, { throwIfNoEntry: false })?.isDirectory()) {
     throw new CodedError('INVALID_MODEL_FOLDER', `There is no folder ${dir}`, { hint: 'Check the path' })
   }
@@ -78,6 +74,16 @@ export async function importModel(dir: string, options: ImportOptions): Promise<
   } finally {
     await lock.release()
   }
+}
+
+/** @throws CodedError INVALID_MODEL_ID */
+export function requireId(id: string): string {
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(id)) {
+    throw new CodedError('INVALID_MODEL_ID', `"${id}" cannot be the id of a model`, {
+      hint: 'Lower-case letters, digits, . _ and -, 64 at most, beginning with a letter or digit',
+    })
+  }
+  return id
 }
 
 async function importLocked(dir: string, options: ImportOptions): Promise<Imported> {
@@ -165,7 +171,8 @@ async function sizeOf(dir: string, path: string): Promise<number> {
   })
 }
 
-async function hashed(
+/** The files of a folder with their bytes and hashes. */
+export async function hashed(
   place: string,
   paths: Described['paths'],
   { onFile }: ImportOptions,

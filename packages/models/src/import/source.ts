@@ -52,6 +52,18 @@ export interface TokenizerFacts {
 
 const SPARSE = 'sparse_linear.pt'
 const COLBERT = 'colbert_linear.pt'
+/** Files of a model besides its graph, where they are there. */
+export const DESCRIBING = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'modules.json',
+  'sentence_bert_config.json',
+  '1_Pooling/config.json',
+  SPARSE,
+  COLBERT,
+]
 const OPTIONAL = [
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -136,20 +148,28 @@ const lacking = (dir: string, path: string): CodedError => invalid(`${dir} has n
  * @throws CodedError INVALID_MODEL_FOLDER, naming those there are
  */
 export async function findGraph(dir: string, named: string | undefined): Promise<string> {
-  const graphs: string[] = []
-  for (const folder of ['', 'onnx/']) {
+  const below = ['', 'onnx/'].map(async (folder) => {
     const names = await readdir(join(dir, folder)).catch(() => [])
-    graphs.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => `${folder}${name}`))
-  }
+    return names.map((name) => `${folder}${name}`)
+  })
+  return graphAmong((await Promise.all(below)).flat(), named, dir)
+}
+
+/**
+ * The same of a list of paths.
+ * @param where what they are of, for the error
+ */
+export function graphAmong(paths: readonly string[], named: string | undefined, where: string): string {
+  const graphs = paths.filter((path) => /^(onnx\/)?[^/]+\.onnx$/.test(path)).sort()
   const wanted = named === undefined ? ['onnx/model.onnx', 'model.onnx'] : [named]
   const found = wanted.find((path) => graphs.includes(path))
   if (found !== undefined) return found
   const [only, ...others] = graphs
   if (named === undefined && only !== undefined && others.length === 0) return only
-  const there = graphs.length === 0 ? 'there is none' : `there are ${graphs.sort().join(', ')}`
+  const there = graphs.length === 0 ? 'there is none' : `there are ${graphs.join(', ')}`
   throw new CodedError(
     'INVALID_MODEL_FOLDER',
-    `${dir} has no graph ${named ?? 'onnx/model.onnx or model.onnx'}: ${there}`,
+    `${where} has no graph ${named ?? 'onnx/model.onnx or model.onnx'}: ${there}`,
     { hint: graphs.length === 0 ? 'Export the model to ONNX first' : 'Name one of them with --graph' },
   )
 }

@@ -1,5 +1,5 @@
-import type { ModelFile } from '@millrace/embed/manifest'
 import { CodedError, messageOf } from '@millrace/errors'
+import { digestFor, digestName, type WantedFile } from '../digest.js'
 import { fileUrl, type Hub, type HubPlace, headersFor } from './hub.js'
 import { openPart, type Part } from './part.js'
 import { ATTEMPTS_MAX, isPassing, Passing, pauseMs, RETRY_AFTER_MAX_MS, retryAfterMs } from './retry.js'
@@ -19,7 +19,7 @@ export interface DownloadDeps {
 export interface Download {
   readonly hub: Hub
   readonly place: HubPlace
-  readonly file: ModelFile
+  readonly file: WantedFile
   /** Where the complete file goes; until then it is beside that, named `.partial`. */
   readonly path: string
   /** How long no byte may come, in milliseconds, before the connection is made anew. */
@@ -41,16 +41,17 @@ export interface Download {
  */
 export async function download(wanted: Download, deps: DownloadDeps): Promise<void> {
   const { file, path } = wanted
-  const part = await openPart(path, file.bytes)
+  const part = await openPart(path, file)
   try {
     const isInPieces = await complete(wanted, part, deps)
-    let sha256 = part.sha256()
-    if (sha256 !== file.sha256 && isInPieces) {
+    let digest = part.digest()
+    const needed = digestFor(file)
+    if (digest !== needed && isInPieces) {
       await part.restart()
       await complete(wanted, part, deps)
-      sha256 = part.sha256()
+      digest = part.digest()
     }
-    if (sha256 !== file.sha256) throw altered(wanted, `sha256 ${sha256}`, file.sha256)
+    if (digest !== needed) throw altered(wanted, `${digestName(file)} ${digest}`, needed)
     await part.settle()
   } catch (error) {
     // Of another file nothing is kept.
@@ -167,7 +168,7 @@ const urlOf = ({ hub, place, file }: Download): string => fileUrl(hub, place, fi
 const altered = (wanted: Download, has: string, needed: string): CodedError =>
   new CodedError(
     'DOWNLOAD_ALTERED',
-    `${wanted.file.path} from ${urlOf(wanted)} has ${has}, its manifest says ${needed}`,
+    `${wanted.file.path} from ${urlOf(wanted)} has ${has}, and should have ${needed}`,
     { hint: 'The hub, or something on the way, gives another file; check HF_ENDPOINT' },
   )
 

@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { copyFile, link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { CodedError, codeOf } from '@millrace/errors'
 import { z } from 'zod'
@@ -32,12 +33,14 @@ export interface LockOptions {
 const HEARTBEAT_MS = 2_000
 const SILENCE_MS = 20_000
 const POLL_MS = 250
+/** Until a rival that is faster has done its two steps. */
+const RETRY_MS = 20
 
 /**
  * Takes a lock file, waiting for whoever has it. It holds the pid and the host, and is touched every 2 s. A holder
  * on this host is dead when its process is; any holder is when its heartbeat stops: seen by this process's own
- * clock, since those of two hosts differ. Not a guarantee against two holders under every schedule, and it need not
- * be one: what two pullers would write over each other are the same bytes, checked by hash.
+ * clock, since those of two hosts differ. A process that was stopped for so long finds that it has lost the lock; what
+ * it may have written meanwhile are the same bytes as the other's, checked by hash.
  * @throws CodedError INTERRUPTED, MODELS_DIR_UNUSABLE
  */
 export async function lockFolder(path: string, options: LockOptions): Promise<FolderLock> {
@@ -57,8 +60,11 @@ export async function lockFolder(path: string, options: LockOptions): Promise<Fo
       if (holder === undefined || beat === undefined) continue
       const sight = `${holder.token} ${beat}`
       if (sight !== seen.beat) seen = { beat: sight, at: performance.now() }
-      if (isGone(holder) || performance.now() - seen.at > silenceMs) {
-        await clear(path, holder, mine.token)
+      const silence = performance.now() - seen.at
+      if (isGone(holder) || silence > silenceMs) {
+        if (await succeed(path, draft, holder)) break
+        await clearClaim(path, holder, silence > 2 * silenceMs)
+        await sleep(RETRY_MS, signal).catch(() => undefined)
         continue
       }
       if (waitingFor !== holder.token) onWait(holder)
@@ -71,10 +77,17 @@ export async function lockFolder(path: string, options: LockOptions): Promise<Fo
   return held(path, mine)
 }
 
-/** True when the link was made, false when the name is taken. */
+/** What a disk without hard links says, exFAT for instance. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
+
+/** True when the file has got its second name, false when that is taken. */
 async function linked(from: string, to: string): Promise<boolean> {
   try {
-    await link(from, to)
+    await link(from, to).catch((error: unknown) => {
+      if (!NO_LINKS.has(codeOf(error))) throw error
+      // As exclusive, but for a moment there is a name without a content.
+      return copyFile(from, to, constants.COPYFILE_EXCL)
+    })
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
@@ -82,7 +95,7 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Undefined when there is none. What nobody of ours wrote is a dead holder's. */
+/** Undefined when there is none. What is no holder, or not yet, counts as one elsewhere that is silent. */
 async function readHolder(path: string): Promise<Holder | undefined> {
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return undefined
@@ -92,7 +105,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   try {
     return holderSchema.parse(JSON.parse(text))
   } catch {
-    return { token: `unreadable ${text.length}`, pid: 0, host: hostname(), since: '' }
+    return { token: `unreadable ${text}`, pid: 0, host: 'an unknown host', since: 'an unknown time' }
   }
 }
 
@@ -115,17 +128,30 @@ function isGone({ pid, host }: Holder): boolean {
   }
 }
 
-/** Takes a dead holder's lock away; one that a rival has taken meanwhile is put back. */
-async function clear(path: string, dead: Holder, token: string): Promise<void> {
-  const grave = `${path}.${token}.dead`
-  try {
-    await rename(path, grave)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return
-    throw unwritable(path, error)
-  }
-  if ((await readHolder(grave))?.token !== dead.token) await linked(grave, path)
-  await rm(grave, { force: true })
+/** One exclusive name for each dead holder, so that it has one successor. */
+const claimOn = (path: string, { token }: Holder): string =>
+  `${path}.${createHash('sha256').update(token).digest('hex').slice(0, 32)}.next`
+
+/**
+ * Puts the draft in the place of a dead holder's lock. Who saw the dead one and comes late finds the claim taken, or,
+ * when the winner has cleared it away, a lock that is not the one it saw.
+ */
+async function succeed(path: string, draft: string, dead: Holder): Promise<boolean> {
+  const claim = claimOn(path, dead)
+  if (!(await linked(draft, claim))) return false
+  const isStill = (await readHolder(path))?.token === dead.token
+  // Over the dead one's, in one step.
+  if (isStill) await rename(draft, path)
+  await rm(claim, { force: true })
+  return isStill
+}
+
+/** A successor that died before it took the lock over has left its claim. */
+async function clearClaim(path: string, dead: Holder, isOld: boolean): Promise<void> {
+  const claim = claimOn(path, dead)
+  const claimant = await readHolder(claim)
+  if (claimant === undefined) return
+  if (isOld || isGone(claimant)) await rm(claim, { force: true })
 }
 
 function held(path: string, mine: Holder): FolderLock {

@@ -1,8 +1,9 @@
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
+import { hashFor, type WantedFile } from '../digest.js'
 
 /** What a file that is not complete is called, so that nobody takes it for whole. */
 export const partPath = (path: string): string => `${path}.partial`
@@ -14,8 +15,8 @@ export interface Part {
   append(chunk: Uint8Array): Promise<void>
   /** Forgets what is there. */
   restart(): Promise<void>
-  /** In hex; the part takes no more bytes. */
-  sha256(): string
+  /** The hash of what is there, in hex; the part takes no more bytes until it restarts. */
+  digest(): string
   /** On the disk, under its own name. */
   settle(): Promise<void>
   discard(): Promise<void>
@@ -23,12 +24,12 @@ export interface Part {
 }
 
 /**
- * Opens what is there of a file, hashing it, or begins one.
+ * Opens what is there of a file, hashing it, or begins one. What is longer than the file is no part of it, and begun
+ * anew.
  * @param path the complete file's
- * @param bytesMax what is longer than this is not a part of it, and is begun anew
  * @throws CodedError MODELS_DIR_UNUSABLE
  */
-export async function openPart(path: string, bytesMax: number): Promise<Part> {
+export async function openPart(path: string, file: WantedFile): Promise<Part> {
   const partial = partPath(path)
   const handle = await mkdir(dirname(path), { recursive: true })
     // Neither emptied nor for appending only: it is written where it ends, and may begin anew.
@@ -37,9 +38,9 @@ export async function openPart(path: string, bytesMax: number): Promise<Part> {
     .catch((error: unknown) => {
       throw unwritable(path, error)
     })
-  let hash = createHash('sha256')
+  let hash = hashFor(file)
   let bytes = (await handle.stat()).size
-  if (bytes > bytesMax) bytes = 0
+  if (bytes > file.bytes) bytes = 0
   await handle.truncate(bytes)
   if (bytes > 0) await hashInto(hash, partial)
   return {
@@ -53,10 +54,10 @@ export async function openPart(path: string, bytesMax: number): Promise<Part> {
     },
     restart: async () => {
       await handle.truncate(0)
-      hash = createHash('sha256')
+      hash = hashFor(file)
       bytes = 0
     },
-    sha256: () => hash.digest('hex'),
+    digest: () => hash.digest('hex'),
     settle: async () => {
       // Before the name: after a power cut a complete name must not stand over missing bytes.
       await handle.sync()
