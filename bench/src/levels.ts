@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { dot, type Engine, embedAll, type Level, levelOf, openEngine } from '@millrace/embed'
 import { type Figure, figure } from './figure.js'
 import { ROOT, shared } from './place.js'
+import { readSts } from './sts.js'
 
 /** Similarities of one kind of pairs. */
 export interface Scale {
@@ -27,7 +28,7 @@ type Language = 'en' | 'zh'
 export async function measureLevels(engine: Engine, model: string, language: Language): Promise<Scale[]> {
   const { levels } = engine.manifest(model)
   const kinds: Record<string, readonly Pair[]> = {
-    ...(await readSts(language)),
+    ...(await readStsPairs(language)),
     ...(await readXquadPairs(language)),
   }
   const scales: Scale[] = []
@@ -67,18 +68,12 @@ function scaleOf(kind: string, similarities: readonly number[], levels: readonly
 
 const rounded = (value = Number.NaN): number => Math.round(value * 1_000) / 1_000
 
-/** STS-B dev: people's scores from 0 (nothing in common) to 5 (the same meaning). */
-async function readSts(language: Language): Promise<Record<string, Pair[]>> {
-  const csv = await readFile(shared('eval', 'sts', `stsb-${language}-dev.csv`), 'utf8')
-  const rows = csv
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map(parseCsvLine)
+/** STS-B dev, by people's scores. */
+async function readStsPairs(language: Language): Promise<Record<string, Pair[]>> {
+  const pairs = await readSts(language)
   const between = (least: number, below: number): Pair[] =>
-    rows.flatMap(([a = '', b = '', score]) =>
-      Number(score) >= least && Number(score) < below ? [[a, b] as const] : [],
-    )
-  const left = rows.map(([a = '']) => a)
+    pairs.flatMap(({ a, b, score }) => (score >= least && score < below ? [[a, b] as const] : []))
+  const left = pairs.map(({ a }) => a)
   return {
     'STS-B, score 5': between(5, 6),
     'STS-B, score 4 to 5': between(4, 5),
@@ -86,13 +81,6 @@ async function readSts(language: Language): Promise<Record<string, Pair[]>> {
     'STS-B, score 0 to 1': between(0, 1.0001),
     'STS-B, random sentences': shuffledPairs(left, left),
   }
-}
-
-/** Fields may stand in double quotes, a quote within doubled. */
-function parseCsvLine(line: string): string[] {
-  return [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
-    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain?.trim() ?? '',
-  )
 }
 
 /** Questions with the paragraph that answers them, and with another. */

@@ -1,7 +1,13 @@
 #!/usr/bin/env node
 import { CodedError, messageOf } from '@millrace/errors'
 import { benchClone } from './clone.js'
-import { benchEngine } from './engine.js'
+import { benchBare } from './engine/bare.js'
+import { benchBudget } from './engine/budget.js'
+import { benchIsolation } from './engine/isolation.js'
+import { benchLatency } from './engine/latency.js'
+import { benchM3 } from './engine/m3.js'
+import { benchReference } from './engine/reference.js'
+import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
 import { benchLag } from './lag.js'
 import { benchLevels } from './levels.js'
@@ -21,16 +27,24 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   site: benchSite,
   ready: benchReady,
   clone: benchClone,
-  engine: benchEngine,
+  'engine/transformers': benchTransformers,
+  'engine/bare': benchBare,
+  'engine/reference': benchReference,
+  'engine/m3': benchM3,
+  'engine/latency': benchLatency,
+  'engine/isolation': benchIsolation,
+  'engine/budget': benchBudget,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
   text: benchText,
 }
 
-// npm run bench: every figure, or the ones named. Tables, then everything as one line of JSON.
+// npm run bench: every figure, or the ones named (`engine`: all of `engine/…`). Tables, then everything as one
+// line of JSON.
+const isNamed = (bench: string, name: string): boolean => bench === name || bench.startsWith(`${name}/`)
 const wanted = process.argv.slice(2)
-const unknown = wanted.filter((name) => !(name in BENCHES))
+const unknown = wanted.filter((name) => !Object.keys(BENCHES).some((bench) => isNamed(bench, name)))
 if (unknown.length > 0) {
   process.stderr.write(`No bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}\n`)
   process.exit(1)
@@ -38,7 +52,7 @@ if (unknown.length > 0) {
 const results: Record<string, readonly Figure[]> = {}
 let failed = false
 for (const [name, bench] of Object.entries(BENCHES)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+  if (wanted.length > 0 && !wanted.some((one) => isNamed(name, one))) continue
   process.stdout.write(`\n${name}\n`)
   try {
     const figures = await bench()

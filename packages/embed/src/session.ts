@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { InferenceSession, type Tensor } from 'onnxruntime-node'
+import { feeds, longestOf } from './feeds.js'
+import { openFirst } from './first.js'
 import { type Head, openHeads } from './heads.js'
 import type { LocalManifest, Output } from './manifest.js'
 import { openableGraph } from './openable.js'
@@ -63,7 +65,12 @@ export async function openSession(
 ): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
   const options = sessionOptions(setting)
-  const session = await openGraph(path, options, setting.saturates && manifest.precision === 'int8-row')
+  const session = await openGraph(
+    path,
+    manifest,
+    options,
+    setting.saturates && manifest.precision === 'int8-row',
+  )
   const closers = [() => session.release()]
   const close = async () => {
     for (const closer of closers) await closer()
@@ -105,11 +112,13 @@ export async function openSession(
 
 async function openGraph(
   path: string,
+  manifest: LocalManifest,
   options: InferenceSession.SessionOptions,
   saturates: boolean,
 ): Promise<InferenceSession> {
   try {
-    const { graph, session } = await openableGraph(path, saturates)
+    if (!saturates) return await openFirst(path, manifest, options)
+    const { graph, session } = await openableGraph(path, true)
     const extra = { session: { 'intra_op.spin_duration_us': SPIN_US, ...session } }
     // Two signatures: a path and bytes are not one type there.
     return typeof graph === 'string'
@@ -167,7 +176,7 @@ function checkNames(path: string, session: InferenceSession, { onnx }: LocalMani
   }
 }
 
-/** The graph's output: float32 [rows, longest row, dims], with pooling `graph` [rows, dims]. */
+/** The graph's output: float32 [rows, longest row or 1, dims], with pooling `graph` [rows, dims]. */
 async function runGraph(
   session: InferenceSession,
   manifest: LocalManifest,
@@ -175,10 +184,12 @@ async function runGraph(
 ): Promise<Tensor> {
   const { dims, onnx, pooling } = manifest
   const longest = longestOf(rows)
-  const outputs = await session.run(feeds(manifest, rows, longest), [onnx.output])
+  const outputs = await session.run(feeds(manifest, rows), [onnx.output])
   const output = outputs[onnx.output]
   const shape = pooling === 'graph' ? [rows.length, dims] : [rows.length, longest, dims]
-  if (!(output?.data instanceof Float32Array) || String(output.dims) !== String(shape)) {
+  const fits = (wanted: readonly number[]) => String(output?.dims) === String(wanted)
+  const isFirst = pooling === 'cls' && fits([rows.length, 1, dims])
+  if (!(output?.data instanceof Float32Array) || !(isFirst || fits(shape))) {
     throw new CodedError(
       'INVALID_GRAPH',
       `The output ${onnx.output} of ${manifest.id} is ${output?.type} of shape [${output?.dims}]`,
@@ -188,15 +199,13 @@ async function runGraph(
   return output
 }
 
-const longestOf = (rows: readonly Int32Array[]): number => Math.max(...rows.map((row) => row.length))
-
 function denseRows(
   { data }: Tensor,
   { dims, pooling }: LocalManifest,
   rows: readonly Int32Array[],
 ): Float32Array[] {
   if (!(data instanceof Float32Array)) return []
-  const size = pooling === 'graph' ? dims : longestOf(rows) * dims
+  const size = data.length / rows.length
   return rows.map((row, i) =>
     normalize(pool(data.subarray(i * size, (i + 1) * size), row.length, dims, pooling)),
   )
@@ -228,32 +237,4 @@ function leftOut(
 ): (id: number) => boolean {
   const ids = new Set([padId, unknownId, ...special.before, ...special.after])
   return (id) => ids.has(id)
-}
-
-function feeds(
-  { onnx, padId }: LocalManifest,
-  rows: readonly Int32Array[],
-  longest: number,
-): Record<string, Tensor> {
-  const shape = [rows.length, longest]
-  const ids = new BigInt64Array(rows.length * longest).fill(BigInt(padId))
-  const mask = new BigInt64Array(rows.length * longest)
-  // Token ids fit into the low half of an int64; writing there is much faster than making a bigint of each.
-  const lowIds = new Int32Array(ids.buffer)
-  const lowMask = new Int32Array(mask.buffer)
-  rows.forEach((row, i) => {
-    const start = i * longest
-    for (let j = 0; j < row.length; j++) {
-      lowIds[2 * (start + j)] = row[j] ?? 0
-      lowMask[2 * (start + j)] = 1
-    }
-  })
-  const inputs: Record<string, Tensor> = {
-    [onnx.inputs.ids]: new Tensor('int64', ids, shape),
-    [onnx.inputs.mask]: new Tensor('int64', mask, shape),
-  }
-  if (onnx.inputs.types !== null) {
-    inputs[onnx.inputs.types] = new Tensor('int64', new BigInt64Array(ids.length), shape)
-  }
-  return inputs
 }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { type LocalManifest, readManifest } from '@millrace/embed'
 
 /** The models of this repository. */
 export const MODELS_DIR = fileURLToPath(new URL('../../../models/', import.meta.url))
@@ -31,4 +32,11 @@ export function prose(words: number, seed = 0): string {
   return Array.from({ length: words }, (_, i) => all[(i * (seed + 1) + seed * 7) % all.length] ?? '').join(
     ' ',
   )
+}
+
+/** The default variant of a model that runs here. */
+export function localManifest(dir: string): LocalManifest {
+  const manifest = readManifest(dir)
+  if (manifest.remote === undefined) return manifest
+  throw new Error(`${manifest.id} is computed elsewhere`)
 }

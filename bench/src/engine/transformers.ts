@@ -1,0 +1,148 @@
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { env, pipeline } from '@huggingface/transformers'
+import { coresAvailable, dot, type Engine, embedAll, type LocalManifest, openEngine } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
+import { type Figure, figure } from '../figure.js'
+import { ROOT } from '../place.js'
+import { withDynamic } from './dynamic.js'
+import { inFolder } from './folder.js'
+import { best, race } from './race.js'
+import { type Language, MODELS, readMixed } from './texts.js'
+
+const BATCH = 32
+/** The slowest side, by far: two rounds say enough of it. */
+const BATCH_ROUNDS = 2
+const ROUNDS = 5
+const COSINE_LEAST = 0.999
+
+/** The engine against transformers.js: same texts, same model file, same threads, onnxruntime-node below both. */
+export async function benchTransformers(): Promise<Figure[]> {
+  return inFolder(async (folder) => {
+    const modelDirs = [await withDynamic(join(folder, 'models')), join(ROOT, 'models')]
+    const engine = openEngine({ modelDirs })
+    try {
+      const figures: Figure[] = []
+      for (const [model, language] of [...MODELS, ['bge-small-zh-v1.5@int8-dynamic', 'zh'] as const]) {
+        figures.push(...(await against(engine, model, language, join(folder, 'hub'))))
+      }
+      return figures
+    } finally {
+      await engine.close()
+    }
+  })
+}
+
+async function against(engine: Engine, model: string, language: Language, hub: string): Promise<Figure[]> {
+  const manifest = await engine.load(model)
+  if (manifest.remote !== undefined) throw new TypeError(`${model} has no graph to compare with`)
+  const mixed = await readMixed(language)
+  const counts = await engine.count(model, mixed)
+  // transformers.js cuts what is longer than the model takes.
+  const texts = mixed.filter((_, i) => (counts[i] ?? 0) <= manifest.tokensMax)
+  const tokens = counts.filter((count) => count <= manifest.tokensMax).reduce((sum, count) => sum + count, 0)
+  const theirs = await openTheirs(engine.dir(model), manifest, hub)
+  try {
+    await checkSameWork(engine, model, texts, theirs, tokens, manifest.batchInvariant)
+    const ours = {
+      engine: () => embedAll(engine, { model, texts, kind: 'document' }),
+      single: async () => {
+        for (const text of texts) await embedAll(engine, { model, texts: [text], kind: 'document' })
+      },
+    }
+    const times = await race({ ...ours, theirs: () => theirs.embed(texts, 1) }, ROUNDS)
+    const batched = await race(
+      { engine: ours.engine, theirs: () => theirs.embed(texts, BATCH) },
+      BATCH_ROUNDS,
+    )
+    const perSecond = (ms: number) => (tokens / ms) * 1_000
+    const engineMs = best([...times.engine, ...batched.engine])
+    const name = manifest.id
+    return [
+      figure(`${name}: engine, ${texts.length} texts, ${tokens} tokens`, perSecond(engineMs), 'tokens/s'),
+      figure(`${name}: engine, one text at a time`, perSecond(best(times.single)), 'tokens/s'),
+      figure(`${name}: transformers.js, one text at a time`, perSecond(best(times.theirs)), 'tokens/s'),
+      figure(`${name}: transformers.js, batches of ${BATCH}`, perSecond(best(batched.theirs)), 'tokens/s'),
+      figure(`${name}: engine over its best`, best(times.theirs) / engineMs, 'x', '≥ 1.6'),
+      figure(`${name}: both one at a time`, best(times.theirs) / best(times.single), 'x'),
+      figure(`${name}: engine over its batches of ${BATCH}`, best(batched.theirs) / engineMs, 'x', '≥ 8'),
+    ]
+  } finally {
+    await theirs.close()
+  }
+}
+
+interface Theirs {
+  embed(texts: readonly string[], batch: number): Promise<Float32Array[]>
+  countTokens(texts: readonly string[]): number
+  close(): Promise<void>
+}
+
+/** transformers.js on the same files, in the folder layout it wants. */
+async function openTheirs(
+  dir: string,
+  { id, onnx, dims, pooling }: LocalManifest,
+  hub: string,
+): Promise<Theirs> {
+  if (pooling !== 'cls' && pooling !== 'mean')
+    throw new TypeError(`transformers.js has no pooling ${pooling}`)
+  const place = async (from: string, to: string) => {
+    await mkdir(dirname(join(hub, id, to)), { recursive: true })
+    await copyFile(join(dir, from), join(hub, id, to))
+  }
+  await place(onnx.file, 'onnx/model.onnx')
+  for (const file of ['config.json', 'tokenizer_config.json']) await place(file, file)
+  // It would cut at 128 tokens or pad to them where tokenizer.json says so, and do other work than the engine.
+  const tokenizer = JSON.parse(await readFile(join(dir, 'tokenizer.json'), 'utf8'))
+  await writeFile(
+    join(hub, id, 'tokenizer.json'),
+    JSON.stringify({ ...tokenizer, truncation: null, padding: null }),
+  )
+  env.allowRemoteModels = false
+  env.localModelPath = hub
+  const extract = await pipeline('feature-extraction', id, {
+    dtype: 'fp32', // the file as it is
+    session_options: { intraOpNumThreads: coresAvailable() },
+  })
+  return {
+    embed: async (texts, batch) => {
+      const vectors: Float32Array[] = []
+      for (let from = 0; from < texts.length; from += batch) {
+        const { data } = await extract(texts.slice(from, from + batch), { pooling, normalize: true })
+        const values = Float32Array.from(data as Float32Array)
+        for (let at = 0; at < values.length; at += dims) vectors.push(values.subarray(at, at + dims))
+      }
+      return vectors
+    },
+    countTokens: (texts) =>
+      texts.reduce(
+        (sum, text) => sum + (extract.tokenizer(text, { truncation: true }).input_ids.dims.at(-1) ?? 0),
+        0,
+      ),
+    close: () => extract.dispose(),
+  }
+}
+
+/** As many tokens, and, where a vector depends on its text alone, the same vectors. */
+async function checkSameWork(
+  engine: Engine,
+  model: string,
+  texts: readonly string[],
+  theirs: Theirs,
+  tokens: number,
+  isInvariant: boolean,
+): Promise<void> {
+  const theirTokens = theirs.countTokens(texts)
+  const [one, embedded] = [await theirs.embed(texts, 1), [] as Float32Array[]]
+  // One at a time on both sides: a dynamic variant gives other vectors in a batch.
+  for (const some of isInvariant ? [texts] : texts.map((text) => [text])) {
+    for (const { vector } of await embedAll(engine, { model, texts: some, kind: 'document' }))
+      embedded.push(vector)
+  }
+  const cosine = Math.min(...embedded.map((vector, i) => dot(vector, one[i] ?? new Float32Array())))
+  if (theirTokens === tokens && cosine >= COSINE_LEAST) return
+  throw new CodedError(
+    'INTERNAL',
+    `The sides do not do the same work: ${tokens} and ${theirTokens} tokens, cosine down to ${cosine}`,
+  )
+}
