@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { searchSchema, similaritySchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backends } from './support/backends.js'
@@ -19,6 +20,13 @@ const REFUND = {
   text: 'Money comes back to your card within ten days.',
   metadata: { team: 'billing' },
 }
+
+/** Short documents with a text of their own each. */
+const many = (count: number, seed = 0) =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `many-${seed}-${i}`,
+    text: `Note ${i} of series ${seed} is about subject ${(i * 37 + seed) % 101}. ${'It goes on for a while. '.repeat(12)}`,
+  }))
 
 for (const backend of backends()) {
   describe(`the main job, ${backend.name}`, () => {
@@ -262,6 +270,60 @@ for (const backend of backends()) {
       expect((await world.call('GET', `/v1/domains/${domain}`)).status).toBe(404)
       await create('gone')
       expect((await search('gone', 'opening hours')).hits).toEqual([])
+    })
+
+    test('the events of an ingestion end when its domain is deleted: what was open is cancelled', async () => {
+      const domain = await create('watched')
+      const { ingestion } = await submit(domain, many(40))
+      const events = (await fetch(`${world.url}/v1/ingestions/${ingestion}/events`)).text()
+      const late = until(async () => {
+        const { body } = await world.call('GET', `/v1/ingestions/${ingestion}`)
+        return (body as { documents?: { embedding: number } }).documents?.embedding ? true : undefined
+      })
+      await late
+      expect((await world.call('DELETE', `/v1/domains/${domain}`)).status).toBe(204)
+      const last = (await events).trim().split('\n\n').at(-1)?.slice('data: '.length) ?? '{}'
+      expect(JSON.parse(last)).toMatchObject({
+        state: 'cancelled',
+        documents: { total: 40, received: 0, preparing: 0, embedding: 0 },
+        finishedAt: expect.any(String),
+      })
+    })
+
+    test('a domain is deleted while it is written to from all sides: no call breaks', async () => {
+      for (let round = 0; round < 4; round++) {
+        const domain = await create(`busy-${round}`)
+        await submit(domain, many(30))
+        const calls = [
+          ...Array.from({ length: 4 }, (_, i) =>
+            world.call('POST', `/v1/domains/${domain}/documents`, { documents: many(5, i) }),
+          ),
+          sleep(60 * round).then(() => world.call('DELETE', `/v1/domains/${domain}`)),
+          sleep(60 * round).then(() =>
+            world.call('POST', `/v1/domains/${domain}/documents`, { documents: many(5, 9) }),
+          ),
+        ]
+        const statuses = (await Promise.all(calls)).map(({ status }) => status)
+        expect(statuses[4]).toBe(204)
+        for (const status of statuses) expect([202, 204, 404]).toContain(status)
+        expect((await world.call('GET', `/v1/domains/${domain}`)).status).toBe(404)
+      }
+    })
+
+    test('documents submitted again while they are embedded: each text is counted once, by whoever waits for it', async () => {
+      const domain = await create('resubmitted')
+      const first = await submit(domain, many(60))
+      await until(async () => {
+        const { body } = await world.call('GET', `/v1/ingestions/${first.ingestion}`)
+        return (body as { chunks: { embedded: number } }).chunks.embedded > 0 ? true : undefined
+      })
+      const second = await submit(domain, many(60))
+      const [a, b] = [await world.finished(first.ingestion), await world.finished(second.ingestion)]
+      expect(b.documents).toMatchObject({ total: 60, ready: 60 })
+      expect(a.documents.ready + a.documents.cancelled).toBe(60)
+      const again = await world.finished(first.ingestion)
+      // 60 different texts, each of them computed once.
+      expect(again.chunks.embedded + b.chunks.embedded).toBe(60)
     })
 
     test('documents submitted while their domain is deleted leave nothing behind', async () => {

@@ -77,6 +77,8 @@ for (const backend of backends()) {
         { id: 'x'.repeat(513), text: 'x', code: 'ID_TOO_LONG' },
         { id: 'é'.repeat(257), text: 'x', code: 'ID_TOO_LONG' },
         { id: '', text: 'x', code: 'INVALID_ID' },
+        { id: '.', text: 'x', code: 'INVALID_ID' },
+        { id: '..', text: 'x', code: 'INVALID_ID' },
         { id: 'a\0', text: 'x', code: 'INVALID_CHARACTER' },
         { id: 'long', text: 'x'.repeat(50_001), code: 'TEXT_TOO_LONG' },
         { id: 'meta nul', text: 'x', metadata: { a: 'b\0' }, code: 'INVALID_CHARACTER' },
@@ -88,6 +90,12 @@ for (const backend of backends()) {
           metadata: JSON.parse(`{"a":${'['.repeat(500)}${']'.repeat(500)}}`),
           code: 'METADATA_TOO_DEEP',
         },
+        {
+          id: 'meta number',
+          text: 'x',
+          metadata: { order: [JSON.parse('12345678901234567890')] },
+          code: 'INVALID_NUMBER',
+        },
         { id: 'good', text: 'once more', code: 'DUPLICATE_ID' },
       ]
       const before = (await rows()) as { documents: number }
@@ -95,7 +103,7 @@ for (const backend of backends()) {
         id: 'good',
         title: '\\u0000 is not NUL',
         text: 'A good one \\ud800.',
-        metadata: { 'a\\u0000': '\\ud800' },
+        metadata: { 'a\\u0000': '\\ud800', n: [9_007_199_254_740_991, -0.1, 1e300] },
       }
       const submission = await submit([good, ...wrong.map(({ code: _code, ...document }) => document)])
       expect(submission.accepted).toBe(1)

@@ -15,6 +15,8 @@ export interface IngestReport {
     readonly ready: number
     readonly unchanged: number
     readonly failed: number
+    /** Submitted again by somebody else, or deleted, before they were ready. */
+    readonly cancelled: number
   }
   readonly chunks: { readonly total: number; readonly embedded: number; readonly reused: number }
   readonly tokens: { readonly total: number; readonly embedded: number }
@@ -78,7 +80,7 @@ export async function ingestFiles(
     documents: { found: files.length, sent, ...documents },
     ...counts,
     seconds,
-    problems: [...problems, ...failuresOf([...latest.values()], pathOf)],
+    problems: [...problems, ...failuresOf([...latest.values()], pathOf), ...cancelledOf(documents.cancelled)],
   }
 }
 
@@ -114,6 +116,7 @@ function total(ingestions: readonly Ingestion[]) {
       ready: sum(({ documents }) => documents.ready),
       unchanged: sum(({ documents }) => documents.unchanged),
       failed: sum(({ documents }) => documents.failed),
+      cancelled: sum(({ documents }) => documents.cancelled),
     },
     chunks: {
       total: sum(({ chunks }) => chunks.total),
@@ -123,6 +126,18 @@ function total(ingestions: readonly Ingestion[]) {
     tokens: { total: sum(({ tokens }) => tokens.total), embedded: sum(({ tokens }) => tokens.embedded) },
   }
 }
+
+/** An ingestion does not say which ones. */
+const cancelledOf = (count: number): BadFile[] =>
+  count === 0
+    ? []
+    : [
+        {
+          path: count === 1 ? '1 document' : `${count} documents`,
+          code: 'SUPERSEDED',
+          message: 'submitted again or deleted before it was ready: a later submission has it',
+        },
+      ]
 
 /** An ingestion names one example for each code. */
 const failuresOf = (ingestions: readonly Ingestion[], pathOf: (id: string) => string): BadFile[] =>

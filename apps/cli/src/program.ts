@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { z } from 'zod'
 import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
 import { allDomains, domainPath, requireDomain } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
@@ -27,6 +29,10 @@ interface Output {
 /** Documents that failed or files that could not be read: the command did its work, not all of it. */
 export const EXIT_PROBLEMS = 2
 
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
+
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed.`
 
@@ -52,6 +58,7 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
     .description(
       'Documents in, found by meaning: a client of a running Millrace (MILLRACE_URL, MILLRACE_API_KEY)',
     )
+    .version(version)
     .showHelpAfterError('Add --help for what it takes.')
     .addHelpText('after', EXIT_CODES)
 

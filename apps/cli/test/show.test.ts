@@ -51,7 +51,7 @@ describe('the report of an ingestion', () => {
   const report = {
     domain: 'd',
     ingestions: ['1'],
-    documents: { found: 1_003, sent: 1_001, ready: 1_000, unchanged: 1, failed: 1 },
+    documents: { found: 1_003, sent: 1_001, ready: 1_000, unchanged: 1, failed: 1, cancelled: 0 },
     chunks: { total: 2_000, embedded: 1_500, reused: 500 },
     tokens: { total: 90_000, embedded: 80_000 },
     seconds: 12.34,

@@ -22,6 +22,8 @@ export const startProcess: StartInference = (data, events) => {
     serialization: 'advanced', // typed arrays as they are, not as JSON
     execArgv: [],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // A group of its own: Ctrl+C at a terminal is for the host, which ends this one in order.
+    detached: process.platform !== 'win32',
   })
   let cause: unknown
   let isGone = false

@@ -11,7 +11,7 @@ process.on('message', (message: StartMessage | ToThread) => {
   if (message.type !== 'start') inference?.receive(message)
   else inference = createInference(message.data, post, () => process.disconnect())
 })
-// The host ends this process in order. Ctrl+C reaches the whole group, and must not be quicker.
+// The host ends this process in order; a signal to all of its group or service must not be quicker.
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 process.on('disconnect', () => process.exit())

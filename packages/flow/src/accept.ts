@@ -68,6 +68,10 @@ function refusalOf(document: SubmittedDocument, limits: Limits): Reason | undefi
 function refuseId(id: string | undefined, limits: Limits): Reason | undefined {
   if (id === undefined) return undefined
   if (id === '') return { code: 'INVALID_ID', message: 'The id is empty; leave it out to have one made' }
+  // In a path, clients take these for this folder and the one above, percent-encoded or not (WHATWG URL, 4.4).
+  if (id === '.' || id === '..') {
+    return { code: 'INVALID_ID', message: `The id "${id}" cannot be named in the path of a URL` }
+  }
   const bytes = Buffer.byteLength(id)
   if (bytes > limits.idBytes) {
     return { code: 'ID_TOO_LONG', message: `The id has ${bytes} bytes, the limit is ${limits.idBytes}` }
@@ -104,7 +108,34 @@ function refuseMetadata({ metadata }: SubmittedDocument, limits: Limits): Reason
       message: `The metadata has ${bytes} bytes as JSON, the limit is ${limits.metadataBytes}`,
     }
   }
-  return refuseEscapes('metadata', json)
+  return refuseEscapes('metadata', json) ?? refuseNumbers(metadata)
+}
+
+/** Whole numbers from here on are written with an exponent, and nobody takes them for identifiers. */
+const WHOLE_MAX = 1e21
+
+/** Numbers that would not come back as they were sent: beyond a double, or whole and too long for one. */
+function refuseNumbers(metadata: unknown): Reason | undefined {
+  for (const value of valuesIn(metadata)) {
+    if (typeof value !== 'number' || Number.isSafeInteger(value)) continue
+    if (Number.isFinite(value) && (!Number.isInteger(value) || Math.abs(value) >= WHOLE_MAX)) continue
+    return {
+      code: 'INVALID_NUMBER',
+      message: `The metadata holds a number that cannot be kept exactly, about ${value}: send it as a text`,
+    }
+  }
+  return undefined
+}
+
+/** Without recursion; depth has been checked. */
+function valuesIn(value: unknown): unknown[] {
+  let level: unknown[] = [value]
+  const found: unknown[] = []
+  while (level.length > 0) {
+    found.push(...level)
+    level = level.flatMap((item) => (item !== null && typeof item === 'object' ? Object.values(item) : []))
+  }
+  return found
 }
 
 /**

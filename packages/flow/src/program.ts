@@ -18,6 +18,8 @@ export async function runProgram(start: () => Promise<() => Promise<void>>): Pro
       process.exit(130)
     }
     isStopping = true
+    if (process.stderr.isTTY)
+      process.stderr.write('Finishing what is in work; Ctrl+C once more ends it at once.\n')
     setTimeout(() => process.exit(1), STOP_MS).unref()
     if (stop !== undefined) void end(stop)
   }

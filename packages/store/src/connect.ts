@@ -84,6 +84,12 @@ async function rows<Row extends object>(
   return result.rows
 }
 
+/** Postgres's code, also of an error that the query builder wrapped. */
+const stateOf = (error: unknown): string => {
+  const code = codeOf(error)
+  return code === 'INTERNAL' && error instanceof Error ? codeOf(error.cause) : code
+}
+
 async function transact<T>(pool: pg.Pool, kind: DbKind, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const client = await pool.connect()
@@ -103,7 +109,7 @@ async function transact<T>(pool: pg.Pool, kind: DbKind, work: (tx: Tx) => Promis
       await client.query('rollback').catch((rollbackError: Error) => {
         broken = rollbackError
       })
-      if (!REPEATABLE.has(codeOf(error)) || attempt === ATTEMPTS_MAX) throw error
+      if (!REPEATABLE.has(stateOf(error)) || attempt === ATTEMPTS_MAX) throw error
     } finally {
       client.release(broken ?? false)
     }

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { codeOf } from '@millrace/errors'
 import { and, asc, eq } from 'drizzle-orm'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { domains, generations, type LevelRow } from './schema.js'
@@ -101,18 +103,39 @@ export async function updateDomain(
   return getDomain(db, name)
 }
 
-/** Removes a domain with everything in it; false when there was none. */
-export function deleteDomain(db: Db, name: string): Promise<boolean> {
+/** Somebody else has the row (55P03), or Postgres ended a circle of waiting (40P01). */
+const BUSY = new Set(['55P03', '40P01'])
+/** How long a domain may be too busy to be deleted, and the longest pause between two tries, in milliseconds. */
+const DELETE_MS = 30_000
+const PAUSE_MS = 200
+
+/**
+ * Removes a domain with everything in it; false when there was none. Its rows are taken when nobody has them rather
+ * than waited for: whoever is writing vectors would have to wait behind this, holding counters that this needs.
+ */
+export async function deleteDomain(db: Db, name: string): Promise<boolean> {
+  const end = performance.now() + DELETE_MS
+  for (;;) {
+    try {
+      return await deleteOnce(db, name)
+    } catch (error) {
+      if (!BUSY.has(codeOf(error)) || performance.now() > end) throw error
+      await sleep(PAUSE_MS * Math.random())
+    }
+  }
+}
+
+function deleteOnce(db: Db, name: string): Promise<boolean> {
   return db.transact(async (tx) => {
     const found = await tx.query<{ id: number }>(
-      'select id from millrace.domains where name = $1 for update',
+      'select id from millrace.domains where name = $1 for update nowait',
       [name],
     )
     const domain = found[0]
     if (domain === undefined) return false
-    // Locked first: whoever writes vectors holds its generation's row until the end of its transaction.
+    // Whoever writes vectors holds its generation's row until the end of its transaction.
     const held = await tx.query<{ id: number }>(
-      'select id from millrace.generations where domain_id = $1 order by id for update',
+      'select id from millrace.generations where domain_id = $1 order by id for update nowait',
       [domain.id],
     )
     await tx.query(`drop view if exists ${viewOf(name)}`)

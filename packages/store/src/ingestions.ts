@@ -1,5 +1,5 @@
 import { asc, desc, eq } from 'drizzle-orm'
-import { one, type Session, type Tx } from './connect.js'
+import type { Session, Tx } from './connect.js'
 import type { DocumentCounts } from './documents.js'
 import { domains, type IngestionState, ingestionErrors, ingestions } from './schema.js'
 
@@ -24,14 +24,15 @@ export interface IngestionError {
   readonly example: { readonly document: string; readonly message: string }
 }
 
-export async function insertIngestion(tx: Tx, domainId: number): Promise<number> {
-  const row = one(
-    await tx.query<{ id: number }>('insert into millrace.ingestions (domain_id) values ($1) returning id', [
-      domainId,
-    ]),
-    'the new ingestion',
+/** Undefined when the domain is gone: its row is looked at again, and held, in this transaction. */
+export async function insertIngestion(tx: Tx, domainId: number): Promise<number | undefined> {
+  const rows = await tx.query<{ id: number }>(
+    `insert into millrace.ingestions (domain_id)
+     select id from millrace.domains where id = $1 for key share
+     returning id`,
+    [domainId],
   )
-  return row.id
+  return rows[0]?.id
 }
 
 /** Nothing more will be added to it: from now on it finishes when its last document does. */

@@ -147,12 +147,16 @@ async function insertPending(
   const vectors = vectorsTable(to.generationId)
   await clearMarks(tx, to.generationId, hashes)
   const added = await tx.query<{ text_hash: Buffer }>(
-    `insert into millrace.pending (generation_id, text_hash, tokens, ingestion_id)
+    `insert into millrace.pending as pending (generation_id, text_hash, tokens, ingestion_id)
      select $1, t.hash, t.tokens, $2
      from unnest($3::bytea[], $4::integer[]) with ordinality as t (hash, tokens, place)
      where not exists (select 1 from ${vectors} v where v.text_hash = t.hash)
      order by t.place
-     on conflict do nothing
+     on conflict (generation_id, text_hash) do update set ingestion_id = excluded.ingestion_id
+       -- An ingestion that has ended (its documents were submitted again) counts no more.
+       where not exists (
+         select 1 from millrace.ingestions i where i.id = pending.ingestion_id and i.state = 'running'
+       )
      returning text_hash`,
     [to.generationId, to.ingestionId, hashes, texts.map((text) => text.tokens)],
   )

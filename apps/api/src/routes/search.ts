@@ -35,8 +35,9 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       const domain = await findDomain(deps, request.params.name)
       const found = await search(deps, domain, { query: bounded('query', query), k, threshold, filter })
       const language = languageOf(request)
-      const hits = found.hits.map(({ level, metadata, ...hit }) => ({
+      const hits = found.hits.map(({ level, metadata, similarity: exact, ...hit }) => ({
         ...hit,
+        similarity: Math.round(exact * SIMILARITY_SCALE) / SIMILARITY_SCALE,
         metadata: { ...metadata },
         level: level.name[language],
         levelKey: level.key,
@@ -66,6 +67,9 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
   )
 }
+
+/** Six decimals: what a float32 holds of a number near 1. */
+const SIMILARITY_SCALE = 1e6
 
 const copy = (levels: readonly Level[]) => levels.map((level) => ({ ...level, name: { ...level.name } }))
 

@@ -115,7 +115,7 @@ export async function deleteDomain({ db }: Pick<Deps, 'db'>, name: string): Prom
   if (!(await removeDomain(db, name))) throw unknownDomain(name)
 }
 
-const unknownDomain = (name: string) =>
+export const unknownDomain = (name: string): CodedError =>
   new CodedError('UNKNOWN_DOMAIN', `There is no domain "${name}"`, {
     hint: 'POST /v1/domains creates one, GET /v1/domains lists them',
     details: { name },

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CodedError } from '@millrace/errors'
+import { CodedError, codeOf } from '@millrace/errors'
 import {
   type Db,
   type DocumentCounts,
@@ -40,15 +40,20 @@ export async function getIngestion({ db }: { readonly db: Db }, id: string): Pro
   return describe(row, errors, new Date())
 }
 
-/** The ingestion now and whenever it has changed since, until it ends. */
+/** The ingestion now and whenever it has changed since, until it ends; `cancelled` when its domain is deleted. */
 export async function* watchIngestion(
   deps: { readonly db: Db },
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<Ingestion> {
   let last = ''
+  let known: Ingestion | undefined
   while (!signal.aborted) {
-    const ingestion = await getIngestion(deps, id)
+    const ingestion = await getIngestion(deps, id).catch((error: unknown) => {
+      if (known === undefined || codeOf(error) !== 'UNKNOWN_INGESTION') throw error
+      return goneWithDomain(known, new Date())
+    })
+    known = ingestion
     const seen = JSON.stringify([ingestion.documents, ingestion.chunks, ingestion.tokens, ingestion.state])
     if (seen !== last) {
       last = seen
@@ -56,6 +61,24 @@ export async function* watchIngestion(
     }
     if (ingestion.state !== 'running') return
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/** Its domain was deleted, and with it the ingestion: what was open will not be done. */
+export function goneWithDomain(last: Ingestion, now: Date): Ingestion {
+  const { received, preparing, embedding, cancelled } = last.documents
+  return {
+    ...last,
+    state: 'cancelled',
+    documents: {
+      ...last.documents,
+      received: 0,
+      preparing: 0,
+      embedding: 0,
+      cancelled: cancelled + received + preparing + embedding,
+    },
+    etaSeconds: null,
+    finishedAt: now.toISOString(),
   }
 }
 

@@ -4,6 +4,7 @@ import { type Rejection, type Sorted, type SubmittedDocument, sortDocuments } fr
 import type { Log } from '../log.js'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
+import { unknownDomain } from './domains.js'
 
 export interface Submission {
   readonly ingestion: string
@@ -25,7 +26,8 @@ const RANGE_DOCUMENTS = 32
 /**
  * Keeps documents and sets the work going: the rows in one transaction, then jobs that name them. When the
  * queue cannot be reached the rows stay, and the sweep enqueues them.
- * @throws CodedError NO_DOCUMENTS when not one is acceptable; nothing is written then.
+ * @throws CodedError NO_DOCUMENTS when not one is acceptable, UNKNOWN_DOMAIN when it was deleted meanwhile; nothing
+ * is written then.
  */
 export async function submitDocuments(
   deps: Deps,
@@ -48,8 +50,14 @@ export async function submitDocuments(
   return { ingestion: String(written.ingestion), accepted: accepted.length, rejected }
 }
 
-async function write(tx: Tx, deps: Deps, domain: { readonly id: number }, accepted: Sorted['accepted']) {
+async function write(
+  tx: Tx,
+  deps: Deps,
+  domain: { readonly id: number; readonly name: string },
+  accepted: Sorted['accepted'],
+) {
   const ingestion = await insertIngestion(tx, domain.id)
+  if (ingestion === undefined) throw unknownDomain(domain.name)
   const rows: { id: number; ingestion: number }[][] = []
   for (const slice of slices(accepted)) {
     const { ids } = await upsertDocuments(
