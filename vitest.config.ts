@@ -4,7 +4,12 @@ import { defineConfig } from 'vitest/config'
 // load compiled files, so nothing else would test what ships.
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'apps/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'apps/*/test/**/*.test.ts',
+      'bench/test/**/*.test.ts',
+      'test/**/*.test.ts',
+    ],
     globalSetup: ['test/support/setup.ts'],
     pool: 'forks',
     maxWorkers: 2,

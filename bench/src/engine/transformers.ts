@@ -85,21 +85,22 @@ async function openTheirs(
 ): Promise<Theirs> {
   if (pooling !== 'cls' && pooling !== 'mean')
     throw new TypeError(`transformers.js has no pooling ${pooling}`)
+  const name = id.replaceAll('@', '-') // it takes an @ for a revision
   const place = async (from: string, to: string) => {
-    await mkdir(dirname(join(hub, id, to)), { recursive: true })
-    await copyFile(join(dir, from), join(hub, id, to))
+    await mkdir(dirname(join(hub, name, to)), { recursive: true })
+    await copyFile(join(dir, from), join(hub, name, to))
   }
   await place(onnx.file, 'onnx/model.onnx')
   for (const file of ['config.json', 'tokenizer_config.json']) await place(file, file)
   // It would cut at 128 tokens or pad to them where tokenizer.json says so, and do other work than the engine.
   const tokenizer = JSON.parse(await readFile(join(dir, 'tokenizer.json'), 'utf8'))
   await writeFile(
-    join(hub, id, 'tokenizer.json'),
+    join(hub, name, 'tokenizer.json'),
     JSON.stringify({ ...tokenizer, truncation: null, padding: null }),
   )
   env.allowRemoteModels = false
   env.localModelPath = hub
-  const extract = await pipeline('feature-extraction', id, {
+  const extract = await pipeline('feature-extraction', name, {
     dtype: 'fp32', // the file as it is
     session_options: { intraOpNumThreads: coresAvailable() },
   })
