@@ -11,6 +11,7 @@ import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
+import { openSpread } from './spread.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
 
 const ATTENTION_BUDGET = 1 << 20
@@ -29,7 +30,8 @@ export function openEngine(
   options: EngineOptions,
   start: StartInference = STARTS[options.isolation ?? 'process'],
 ): Engine {
-  const { log } = options
+  const { log, sessions = 1 } = options
+  if (sessions > 1) return openSpread(options, sessions, (one) => openEngine(one, start))
   const models = findModels(options.modelDirs)
   const data = {
     threads: options.threads ?? coresAvailable(),
