@@ -9,21 +9,18 @@ const WEIGHTS = 'onnx/model.onnx_data'
 const WEIGHT_BYTES = 2_266_820_608
 const COPIED = ['onnx/model.onnx', 'tokenizer.json', 'sparse_linear.pt', 'colbert_linear.pt', 'config.json']
 
-/** `zeros`: a sparse file, which takes no disk. `random`: of the size that trained weights have. */
-export type Weights = 'zeros' | 'random'
-
 /**
- * bge-m3 as it is but for its weights, which are not among the data: real graph, heads and tokenizer. Vectors mean
- * nothing; time and memory do.
+ * bge-m3 as it is but for its weights, which are not among the data: real graph, heads and tokenizer, random weights
+ * of the size that trained ones have. Vectors mean nothing; time and memory do. Takes 2.3 GB of disk.
  * @returns the folder of models, for the engine; the model is `STAND_IN`
  */
-export async function makeStandIn(modelsDir: string, weights: Weights): Promise<string> {
+export async function makeStandIn(modelsDir: string): Promise<string> {
   const dir = join(modelsDir, STAND_IN)
   for (const file of COPIED) {
     await mkdir(dirname(join(dir, file)), { recursive: true })
     await copyFile(shared('models', 'bge-m3', file), join(dir, file))
   }
-  await writeWeights(join(dir, WEIGHTS), weights)
+  await writeWeights(join(dir, WEIGHTS))
   const entry = async (path: string) => {
     const { size } = await stat(join(dir, path))
     const isHashed = path !== WEIGHTS // files this large are hashed by `verify` alone
@@ -72,26 +69,27 @@ export async function makeStandIn(modelsDir: string, weights: Weights): Promise<
   return modelsDir
 }
 
-const BLOCK_FLOATS = 1 << 22
+/**
+ * A prime, so that no two matrices hold the same numbers: onnxruntime keeps equal weights once, and a sparse file of
+ * zeros, or blocks that repeat with the matrices, would take a tenth of the memory and fit into caches.
+ */
+const BLOCK_FLOATS = (1 << 22) - 3
 const DEVIATION = 0.02
 
-async function writeWeights(path: string, weights: Weights): Promise<void> {
+async function writeWeights(path: string): Promise<void> {
   const file = await open(path, 'w')
   try {
-    if (weights === 'random') {
-      const block = Buffer.from(gaussian(BLOCK_FLOATS).buffer)
-      for (let at = 0; at < WEIGHT_BYTES; at += block.length) {
-        await file.write(block, 0, Math.min(block.length, WEIGHT_BYTES - at), at)
-      }
+    const block = Buffer.from(gaussian(BLOCK_FLOATS).buffer)
+    for (let at = 0; at < WEIGHT_BYTES; at += block.length) {
+      await file.write(block, 0, Math.min(block.length, WEIGHT_BYTES - at), at)
     }
-    await file.truncate(WEIGHT_BYTES)
   } finally {
     await file.close()
   }
 }
 
 /** The same numbers every time; Box and Muller's transform of uniform ones. */
-function gaussian(length: number): Float32Array {
+function gaussian(length: number): Float32Array<ArrayBuffer> {
   let state = 1
   const uniform = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0

@@ -16,7 +16,7 @@ export async function readXquad(language: Language, paragraphs = 30, questions =
   return [...long.slice(0, paragraphs), ...short.slice(0, questions)]
 }
 
-const LONG = 12
+const LONG = 24
 const SHORT_PER_LONG = 8
 
 /**

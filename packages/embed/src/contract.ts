@@ -19,6 +19,12 @@ export interface EngineOptions {
   readonly modelDirs: readonly string[]
   /** Cores of one forward pass. Default: those this process may use. */
   readonly threads?: number | undefined
+  /**
+   * Sessions of every model, each in a process or thread of its own with its share of `threads`. More of them embed
+   * more in bulk (two of one thread against one of two: 1.1 to 1.2 x, docs/engine-layouts.md), and each holds the
+   * whole model in memory; a single text still uses one. Default 1.
+   */
+  readonly sessions?: number | undefined
   /** Whether models run in a process of their own or a thread of this one. Default: process. */
   readonly isolation?: Isolation | undefined
   /** Where graphs run. Default: cpu. */

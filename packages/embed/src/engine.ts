@@ -13,6 +13,7 @@ import type { FromThread, ResultsMessage } from './protocol.js'
 import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
+import { openSpread } from './spread.js'
 
 const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
@@ -30,7 +31,8 @@ export function openEngine(
   options: EngineOptions,
   start: StartInference = STARTS[options.isolation ?? 'process'],
 ): Engine {
-  const { log } = options
+  const { log, sessions = 1 } = options
+  if (sessions > 1) return openSpread(options, sessions, (one) => openEngine(one, start))
   const models = findModels(options.modelDirs)
   const data = {
     threads: options.threads ?? coresAvailable(),

@@ -28,6 +28,8 @@ export interface Settings {
   readonly provider: Provider
   /** Threads of one forward pass; undefined: the cores this process may use. */
   readonly threads: number | undefined
+  /** Sessions of every model, which share the threads; undefined: one. */
+  readonly sessions: number | undefined
   /** Padded tokens of a forward pass; undefined: what was measured for the model. */
   readonly batchTokens: number | undefined
   /** Leases a worker works on at once: one in the model, others being read, written or tokenized. */
@@ -95,6 +97,7 @@ export function readSettings(env: Env): Settings {
     isolation: choice(env, 'INFERENCE', ['process', 'thread'], 'process'),
     provider: choice(env, 'PROVIDER', PROVIDERS, 'cpu'),
     threads: optional(env, 'THREADS', { min: 1, max: 4 * availableParallelism() }),
+    sessions: optional(env, 'SESSIONS', { min: 1, max: 64 }),
     batchTokens: optional(env, 'BATCH_TOKENS', { min: 16, max: 1_000_000 }),
     slots: integer(env, 'WORKER_SLOTS', { fallback: 4, min: 1, max: 64 }),
     leaseTokens: integer(env, 'LEASE_TOKENS', { fallback: 16_384, min: 1, max: 1_000_000 }),
