@@ -263,6 +263,28 @@ for (const backend of backends()) {
       expect(near.levelKey).not.toBe(far.levelKey)
     })
 
+    test('a domain whose model is another revision now is not searched, added to, or mixed', async () => {
+      const domain = await create('pinned')
+      await submit(domain, [HELLO])
+      await until(async () => ((await search(domain, 'opening hours')).hits.length > 0 ? true : undefined))
+      const { db } = world.running.backends
+      const revision = async (to: string) => {
+        await db.query(
+          `update millrace.generations g set recipe = jsonb_set(recipe, '{revision}', to_jsonb($2::text))
+           from millrace.domains d where d.id = g.domain_id and d.name = $1`,
+          [domain, to],
+        )
+      }
+      await revision('older')
+      const refused = [
+        await world.call('POST', `/v1/domains/${domain}/search`, { query: 'opening hours' }),
+        await world.call('POST', `/v1/domains/${domain}/documents`, { documents: [PARCEL] }),
+      ]
+      for (const { status, body: answer } of refused) {
+        expect([status, answer.error?.code]).toEqual([503, 'MODEL_CHANGED'])
+      }
+    })
+
     test('deleting a domain takes everything with it', async () => {
       const domain = await create('gone')
       await ingest(domain, [HELLO])

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import type { Embedded, Engine, Output } from '@millrace/embed'
+import type { EmbedResult, Engine, Output } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { z } from 'zod'
 
@@ -21,8 +21,8 @@ const SHOWN = 6
 /**
  * Embeds texts as they are given, without cleaning, instruction or chunking, and writes each result as it comes.
  * @param json one JSON document, else a few lines a text
- * @returns how many
- * @throws CodedError of the first text that cannot be embedded, and those of the engine
+ * @returns how many of them could not be embedded: each has its error in its place
+ * @throws CodedError those of the engine
  */
 export async function embedTexts(
   engine: Engine,
@@ -33,11 +33,12 @@ export async function embedTexts(
 ): Promise<number> {
   const { id } = engine.manifest(options.model)
   let count = 0
+  let failures = 0
   if (json) await write(out, `{"model":${JSON.stringify(id)},"texts":[`)
   for await (const batch of inBatches(texts)) {
     const results = await engine.embed({ ...options, texts: batch, kind: 'plain' })
     for (const [i, result] of results.entries()) {
-      if ('error' in result) throw whichText(result.error, count + 1)
+      if ('error' in result) failures++
       const before = json && count > 0 ? ',' : ''
       await write(
         out,
@@ -47,14 +48,8 @@ export async function embedTexts(
     }
   }
   if (json) await write(out, ']}\n')
-  return count
+  return failures
 }
-
-const whichText = (error: CodedError, number: number): CodedError =>
-  new CodedError(error.code, `Text ${number}: ${error.message}`, {
-    cause: error,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-  })
 
 async function write(out: Writable, text: string): Promise<void> {
   if (!out.write(text)) await once(out, 'drain')
@@ -72,10 +67,9 @@ async function* inBatches(texts: AsyncIterable<string> | Iterable<string>): Asyn
 }
 
 /** What was asked for, as plain JSON. */
-function jsonOf(
-  { vector, sparse, colbert, tokens, windows, truncated }: Embedded,
-  { outputs }: EmbedOptions,
-) {
+function jsonOf(result: EmbedResult, { outputs }: EmbedOptions) {
+  if ('error' in result) return { error: { code: result.error.code, message: result.error.message } }
+  const { vector, sparse, colbert, tokens, windows, truncated } = result
   return {
     tokens,
     windows,
@@ -95,9 +89,11 @@ function jsonOf(
 }
 
 /** For a person: what the text took, and how each output begins. */
-function show(text: string, { vector, sparse, colbert, tokens, windows }: Embedded): string {
+function show(text: string, result: EmbedResult): string {
   const line = text.replaceAll(/[\p{Cc}\s]+/gu, ' ').trim()
   const short = line.length > 60 ? `${line.slice(0, 60).toWellFormed()}…` : line
+  if ('error' in result) return `"${short}"  ${result.error.code}: ${result.error.message}\n`
+  const { vector, sparse, colbert, tokens, windows } = result
   const numbers = (values: Float32Array) =>
     `${[...values.subarray(0, SHOWN)].map((value) => value.toFixed(4)).join(' ')}${values.length > SHOWN ? ' …' : ''}`
   return [

@@ -191,7 +191,8 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
         const engine = openEngine()
         try {
           const texts = options.ndjson === undefined ? given : readTexts(options.ndjson, process.stdin)
-          await embedTexts(engine, options, texts, process.stdout, options.json === true)
+          const failures = await embedTexts(engine, options, texts, process.stdout, options.json === true)
+          if (failures > 0) process.exitCode = EXIT_PROBLEMS
         } finally {
           await engine.close()
         }

@@ -63,13 +63,20 @@ describe('millrace embed', () => {
       ['--ndjson', 'none.ndjson'],
       'NO_SUCH_FILE: Cannot read none.ndjson (ENOENT)',
     ],
-    ['an empty text', ['a', ''], 'EMPTY_TEXT: Text 2: '],
     ['a window larger than the model', ['a', '--window', '513'], 'BAD_WINDOW: '],
   ]
   test.each(refusals)('%s: exit code 1, and why', async (_, args, why) => {
     const { code, err } = await millrace(['embed', '--model', MODEL, ...args])
     expect(code).toBe(1)
     expect(err).toContain(why)
+  })
+
+  test('a text that cannot be embedded has its error in its place, and the others their vectors: exit code 2', async () => {
+    const { code, out } = await millrace(['embed', '--model', MODEL, '--json', 'a', '', 'b'])
+    expect(code).toBe(2)
+    expect(JSON.parse(out)).toMatchObject({
+      texts: [{ tokens: 3 }, { error: { code: 'EMPTY_TEXT', message: expect.any(String) } }, { tokens: 3 }],
+    })
   })
 
   test('a line that is no text is named', async () => {

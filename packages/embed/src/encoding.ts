@@ -8,10 +8,11 @@ const WINDOW_MIN = 8
 
 /**
  * What a request asks for, with the defaults filled in.
- * @throws CodedError MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
+ * @throws CodedError BAD_REQUEST when a value is none of those there are, MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
  * than the model takes
  */
 export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 'model'>): Encoding {
+  checkRequest(request)
   const { outputs = ['dense'], window = manifest.tokensMax } = request
   const missing = outputs.filter((output) => !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {
@@ -35,3 +36,27 @@ export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 
     longTexts: request.longTexts ?? 'pool',
   }
 }
+
+const CHOICES = {
+  kind: ['query', 'document', 'plain'],
+  priority: [undefined, 'interactive', 'bulk'],
+  longTexts: [undefined, 'pool', 'refuse', 'truncate'],
+  windowPooling: [undefined, 'mean', 'max'],
+} as const
+
+/** For callers without types: what is none of the choices would be taken for one of them, or for ever waited for. */
+function checkRequest(request: Omit<EmbedRequest, 'model'>): void {
+  for (const field of ['kind', 'priority', 'longTexts', 'windowPooling'] as const) {
+    const choices: readonly unknown[] = CHOICES[field]
+    if (choices.includes(request[field])) continue
+    throw badRequest(
+      `${field} is ${JSON.stringify(request[field])}`,
+      `it must be one of ${choices.filter(Boolean).join(', ')}`,
+    )
+  }
+  if (!Array.isArray(request.texts) || request.texts.some((text) => typeof text !== 'string')) {
+    throw badRequest('texts is not a list of strings', 'one text is a list of one')
+  }
+}
+
+const badRequest = (what: string, hint: string): CodedError => new CodedError('BAD_REQUEST', what, { hint })

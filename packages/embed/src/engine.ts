@@ -7,6 +7,7 @@ import { encodingOf } from './encoding.js'
 import { type InferenceHost, type Isolation, type StartInference, startThread } from './host.js'
 import { startProcess } from './host-process.js'
 import { createLoads } from './loads.js'
+import { checkOptions } from './options.js'
 import type { Encoding, Vectors } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
@@ -25,12 +26,13 @@ const STARTS: Readonly<Record<Isolation, StartInference>> = { process: startProc
  * Opens an engine over the models in these folders. No model is loaded yet and nothing runs; a thread or
  * process that dies is replaced, and what it had loaded is loaded again.
  * @param start starts the thread or process that runs models; tests hand in one that they can kill
- * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
+ * @throws CodedError BAD_OPTION, MODELS_DIR_MISSING, INVALID_MANIFEST
  */
 export function openEngine(
   options: EngineOptions,
   start: StartInference = STARTS[options.isolation ?? 'process'],
 ): Engine {
+  checkOptions(options)
   const { log, sessions = 1 } = options
   if (sessions > 1) return openSpread(options, sessions, (one) => openEngine(one, start))
   const models = findModels(options.modelDirs)
@@ -137,7 +139,7 @@ export function openEngine(
         kind,
         priority: priority ?? (kind === 'query' ? 'interactive' : 'bulk'),
         encoding,
-        texts: [...texts],
+        texts,
         results: [],
         sent: 0,
         answered: 0,
@@ -176,17 +178,19 @@ export function openEngine(
     },
     state: (id) => loads.state(modelOf(models, id).manifest.id),
     failure: (id) => loads.failure(modelOf(models, id).manifest.id),
-    embed: async (request) => {
-      const { manifest } = modelOf(models, request.model)
-      const encoding = encodingOf(manifest, request)
-      if (request.texts.length === 0) return []
+    embed: async (given) => {
+      const { manifest } = modelOf(models, given.model)
+      const encoding = encodingOf(manifest, given)
+      if (given.texts.length === 0) return []
+      // What the caller does with its list meanwhile is its own affair.
+      const request = { ...given, model: manifest.id, texts: [...given.texts] }
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
       await loads.load(manifest.id)
       // Both may have happened while it was loading.
       if (isClosed) throw closed()
       if (request.signal?.aborted) throw aborted(request.signal)
-      return submit({ ...request, model: manifest.id }, encoding)
+      return submit(request, encoding)
     },
     count: async (id, texts) => counter.count(modelOf(models, id).dir, texts),
     stats: () => ({ waiting: waiting(), ...sums }),

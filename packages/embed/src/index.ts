@@ -31,6 +31,13 @@ export { isElsewhere } from './remote/errors.js'
 export { openRemote, type Remote, type RemoteRequest, type RemoteStats } from './remote/remote.js'
 export type { RemoteKind, RemoteSettings } from './remote/settings.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
-export { colbertScore, computeScores, type Scores, type ScoreWeights, sparseScore } from './scores.js'
+export {
+  colbertScore,
+  computeScores,
+  type Scorable,
+  type Scores,
+  type ScoreWeights,
+  sparseScore,
+} from './scores.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'

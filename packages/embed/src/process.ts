@@ -5,7 +5,10 @@ import type { FromThread, ToThread } from './protocol.js'
 
 // The entry of the inference process; the host starts it (host-process.ts).
 if (process.send === undefined) throw new CodedError('INTERNAL', 'process.js must be started by fork')
-const post = (message: FromThread) => process.send?.(message)
+// A host that has just gone is told nothing; its going is what ends this process.
+const post = (message: FromThread) => {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined)
+}
 let inference: Inference | undefined
 process.on('message', (message: StartMessage | ToThread) => {
   if (message.type !== 'start') inference?.receive(message)

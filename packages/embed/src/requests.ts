@@ -80,27 +80,29 @@ export function keepResult(request: Request, index: number, result: EmbedResult)
 }
 
 /**
- * Bulk texts that may be with the thread at once: enough to find texts of like length among them, little enough
+ * Texts of each priority that may be with the thread at once: enough to find texts of like length among them, little enough
  * that the memory of the thread is bounded whatever is submitted.
  */
 export const OUT_TEXTS_MAX = 2_048
 export const OUT_CHARS_MAX = 1 << 20
 
 /**
- * The messages that may go out now: all of the interactive requests, and the bulk ones in turns, a slice each,
- * until as much as it takes is with the thread.
+ * The messages that may go out now: those of the interactive requests first, then the bulk ones, each kind in turns, a
+ * slice each, until as much of it as it takes is with the thread.
  * @param requests in the order of their last turn; those that had one are moved to the end
  */
 export function* takeSlices(requests: Map<number, Request>): Generator<TextsMessage> {
-  for (const request of requests.values()) {
-    if (request.priority === 'interactive') while (hasMore(request)) yield takeSlice(request)
-  }
+  yield* takeTurns(requests, 'interactive')
+  yield* takeTurns(requests, 'bulk')
+}
+
+function* takeTurns(requests: Map<number, Request>, which: Priority): Generator<TextsMessage> {
   for (;;) {
-    const bulk = [...requests.values()].filter(({ priority }) => priority === 'bulk')
-    const next = bulk.find(hasMore)
+    const alike = [...requests.values()].filter(({ priority }) => priority === which)
+    const next = alike.find(hasMore)
     if (next === undefined) return
-    const texts = bulk.reduce((sum, { sent, answered }) => sum + sent - answered, 0)
-    const chars = bulk.reduce((sum, { charsOut }) => sum + charsOut, 0)
+    const texts = alike.reduce((sum, { sent, answered }) => sum + sent - answered, 0)
+    const chars = alike.reduce((sum, { charsOut }) => sum + charsOut, 0)
     if (texts >= OUT_TEXTS_MAX || chars >= OUT_CHARS_MAX) return
     requests.delete(next.id)
     requests.set(next.id, next)

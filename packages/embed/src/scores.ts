@@ -1,6 +1,7 @@
 import { CodedError } from '@millrace/errors'
 import type { ColbertVectors, SparseVector, Vectors } from './outputs.js'
 import { dot } from './pool.js'
+import type { Embedded } from './requests.js'
 
 /**
  * The scores of bge-m3, as FlagEmbedding's `compute_score` defines them
@@ -59,12 +60,15 @@ export function colbertScore(query: ColbertVectors, document: ColbertVectors): n
   return sum / query.count
 }
 
+/** What was embedded, as the engine gave it, or its vectors. */
+export type Scorable = Vectors | Pick<Embedded, 'vector' | 'sparse' | 'colbert'>
+
 /**
  * All scores of a pair. A combination is the weighted sum over the sum of the weights.
  * @throws CodedError MISSING_OUTPUT when one of them lacks an output, BAD_WEIGHTS when the weights of a
  * combination do not sum to more than 0
  */
-export function computeScores(query: Vectors, document: Vectors, weights: ScoreWeights = {}): Scores {
+export function computeScores(query: Scorable, document: Scorable, weights: ScoreWeights = {}): Scores {
   const dense = dot(denseOf(query), denseOf(document))
   const sparse = sparseScore(given(query.sparse, 'sparse'), given(document.sparse, 'sparse'))
   const colbert = colbertScore(given(query.colbert, 'colbert'), given(document.colbert, 'colbert'))
@@ -87,7 +91,8 @@ export function computeScores(query: Vectors, document: Vectors, weights: ScoreW
 
 function combine(parts: readonly (readonly [score: number, weight: number])[]): number {
   const whole = parts.reduce((sum, [, weight]) => sum + weight, 0)
-  if (!(whole > 0) || parts.some(([, weight]) => !(weight >= 0))) {
+  const isWeight = (weight: unknown) => typeof weight === 'number' && weight >= 0
+  if (!(whole > 0) || !Number.isFinite(whole) || !parts.every(([, weight]) => isWeight(weight))) {
     throw new CodedError(
       'BAD_WEIGHTS',
       `The weights ${parts.map(([, weight]) => weight).join(', ')} do not combine: each must be 0 or more, their sum above 0`,
@@ -97,7 +102,10 @@ function combine(parts: readonly (readonly [score: number, weight: number])[]): 
   return parts.reduce((sum, [score, weight]) => sum + score * weight, 0) / whole
 }
 
-const denseOf = ({ dense }: Vectors): Float32Array => given(dense.length === 0 ? undefined : dense, 'dense')
+const denseOf = (text: Scorable): Float32Array => {
+  const dense = 'vector' in text ? text.vector : text.dense
+  return given(dense.length === 0 ? undefined : dense, 'dense')
+}
 
 function given<T>(value: T | undefined, output: string): T {
   if (value !== undefined) return value

@@ -132,6 +132,50 @@ describe('a text longer than the window that was asked for', () => {
   })
 })
 
+describe('what a caller without types may hand in', () => {
+  test('its list of texts is taken as it is at the call', async () => {
+    const texts = ['hello', 'a second text']
+    const [expected] = await embed(['hello'])
+    const pending = embedAll(engine, { model: MINILM, texts, kind: 'document' })
+    texts.length = 0
+    texts.push('other', 'things', 'and more')
+    const results = await pending
+    expect(results).toHaveLength(2)
+    const none = new Float32Array(384)
+    expect(dot(results[0]?.vector ?? none, expected?.vector ?? none)).toBeGreaterThan(0.99999)
+  })
+
+  test.each([
+    [{ priority: 'urgent' }, 'priority'],
+    [{ kind: 'banana' }, 'kind'],
+    [{ longTexts: 'cut' }, 'longTexts'],
+    [{ windowPooling: 'median' }, 'windowPooling'],
+    [{ texts: 'hello' }, 'texts'],
+    [{ texts: ['a', 5] }, 'texts'],
+  ])('%j is refused', async (wrong, field) => {
+    const request = JSON.parse(JSON.stringify({ model: MINILM, texts: ['a'], kind: 'document', ...wrong }))
+    await expect(engine.embed(request)).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: expect.stringContaining(field),
+    })
+    expect(engine.stats().waiting).toBe(0)
+  })
+
+  test.each([
+    [{ threads: -1 }, 'threads'],
+    [{ batchTokens: 0 }, 'batchTokens'],
+    [{ sessions: 1.5 }, 'sessions'],
+    [{ isolation: 'foo' }, 'isolation'],
+    [{ provider: 'foo' }, 'provider'],
+    [{ modelDirs: 'models' }, 'modelDirs'],
+  ])('the option %j is refused', (wrong, name) => {
+    const options = JSON.parse(JSON.stringify({ modelDirs: [MODELS_DIR], ...wrong }))
+    expect(() => openEngine(options)).toThrow(
+      expect.objectContaining({ code: 'BAD_OPTION', message: expect.stringContaining(name) }),
+    )
+  })
+})
+
 describe('texts that cannot be embedded', () => {
   test('get an error of their own, and their neighbours a vector', async () => {
     const results = await engine.embed({

@@ -1,7 +1,7 @@
 export { type Rejection, type SubmittedDocument, sortDocuments } from './accept.js'
 export { type Backends, openBackends } from './backends.js'
 export { type Log, openLog } from './log.js'
-export { chooseModel, startEngine } from './models.js'
+export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'

@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkProvider, type Engine, openEngine } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
 import type { Log } from './log.js'
+import type { Recipe } from './recipe.js'
 import type { Settings } from './settings.js'
 
 /**
@@ -11,6 +13,33 @@ import type { Settings } from './settings.js'
 export async function startEngine(settings: Settings, log: Log): Promise<Engine> {
   await checkProvider(settings.provider)
   return openEngine({ ...settings, log })
+}
+
+/**
+ * Why a domain's model may not be used for it any more: its files are of another revision than the vectors that are
+ * there, and those of two do not compare. Undefined when all is well.
+ * @throws CodedError UNKNOWN_MODEL
+ */
+export function modelChanged(
+  engine: Pick<Engine, 'manifest'>,
+  { model, revision }: Pick<Recipe, 'model' | 'revision'>,
+): CodedError | undefined {
+  const now = engine.manifest(model).revision
+  if (now === revision) return undefined
+  return new CodedError(
+    'MODEL_CHANGED',
+    `The vectors were made with revision ${revision} of ${model}; the model that is here is revision ${now}`,
+    { hint: 'Put the old files back, or create another domain and submit the documents there' },
+  )
+}
+
+/** @throws CodedError MODEL_CHANGED, UNKNOWN_MODEL */
+export function requireSameModel(
+  engine: Pick<Engine, 'manifest'>,
+  recipe: Pick<Recipe, 'model' | 'revision'>,
+): void {
+  const changed = modelChanged(engine, recipe)
+  if (changed !== undefined) throw changed
 }
 
 /**

@@ -161,11 +161,14 @@ async function createView(tx: Tx, name: string, generationId: number): Promise<v
     join millrace.documents d on d.id = c.document_id`)
 }
 
-/** The model a generation is made with; undefined when the generation is gone. */
-export async function generationModel(on: Session, generationId: number): Promise<string | undefined> {
-  const found = await on.orm
-    .select({ model: generations.model })
-    .from(generations)
-    .where(eq(generations.id, generationId))
-  return found[0]?.model
+/** What a generation is made with; undefined when it is gone. */
+export async function generationModel(
+  on: Session,
+  generationId: number,
+): Promise<{ readonly model: string; readonly revision: string } | undefined> {
+  const found = await on.query<{ model: string; revision: string }>(
+    `select model, recipe ->> 'revision' as revision from millrace.generations where id = $1`,
+    [generationId],
+  )
+  return found[0]
 }

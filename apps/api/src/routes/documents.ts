@@ -1,5 +1,12 @@
 import { CodedError } from '@millrace/errors'
-import { deleteDocument, findDomain, getDocument, listDocuments, submitDocuments } from '@millrace/flow'
+import {
+  deleteDocument,
+  findDomain,
+  getDocument,
+  listDocuments,
+  requireSameModel,
+  submitDocuments,
+} from '@millrace/flow'
 import type { DocumentRow } from '@millrace/store'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -40,6 +47,8 @@ export const documentRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) 
         })
       }
       const domain = await findDomain(deps, request.params.name)
+      // Before anything is kept that could not be embedded.
+      requireSameModel(deps.engine, domain.recipe)
       const submission = await submitDocuments(deps, domain, documents)
       return reply.status(202).send({ ...submission, rejected: [...submission.rejected] })
     },

@@ -1,6 +1,7 @@
 import { CodedError, messageOf } from '@millrace/errors'
 import { type FoundModel, modelOf, remoteOf } from '../catalog.js'
 import type { Engine, EngineLog, EngineStats } from '../contract.js'
+import { encodingOf } from '../encoding.js'
 import { createLoads } from '../loads.js'
 import type { RemoteManifest } from '../manifest.js'
 import { REMOTE_DEPS, type RemoteDeps } from './client.js'
@@ -82,10 +83,13 @@ export function withRemotes(
       const { manifest } = modelOf(models, id)
       return manifest.remote === undefined ? local.failure(id) : loads.failure(manifest.id)
     },
-    embed: async (request) => {
-      const found = remoteOf(models, request.model)
-      if (found === undefined) return local.embed(request)
-      if (request.texts.length === 0) return []
+    embed: async (given) => {
+      const found = remoteOf(models, given.model)
+      if (found === undefined) return local.embed(given)
+      encodingOf(found.manifest, given)
+      if (given.texts.length === 0) return []
+      // What the caller does with its list meanwhile is its own affair.
+      const request = { ...given, texts: [...given.texts] }
       return (await load(found, request.signal)).embed(request)
     },
     stats: () => [...remotes.values()].reduce((sums, remote) => add(sums, remote.stats()), local.stats()),

@@ -14,6 +14,7 @@ import {
   uncountAttempt,
   type VectorRow,
 } from '@millrace/store'
+import { modelChanged } from '../models.js'
 import type { Settings } from '../settings.js'
 
 interface Deps {
@@ -34,8 +35,8 @@ const ATTEMPTS_MAX = 5
  */
 export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease> {
   const { db, settings } = deps
-  const model = await generationModel(db, lease.generationId)
-  if (model === undefined || !(await renewLease(db, lease, settings.leaseSeconds))) {
+  const made = await generationModel(db, lease.generationId)
+  if (made === undefined || !(await renewLease(db, lease, settings.leaseSeconds))) {
     return { texts: 0, tokens: 0 }
   }
   const beat = setInterval(
@@ -44,6 +45,17 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
   )
   try {
     const texts = await openLease(db, lease, SHARED_ATTEMPTS_MAX)
+    const { model } = made
+    const changed = modelChanged(deps.engine, made)
+    if (changed !== undefined) {
+      return await store(
+        deps,
+        lease,
+        texts,
+        texts.map(() => ({ error: changed })),
+        true,
+      )
+    }
     const shared = texts.filter((text) => !text.isSuspect)
     const suspects = texts.filter((text) => text.isSuspect)
     const results = await embed(deps, lease, model, shared)

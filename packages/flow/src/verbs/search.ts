@@ -3,6 +3,7 @@ import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type SearchHit, searchChunks } from '@millrace/store'
 import { CLEANING_DEFAULTS, type CleaningOptions, clean } from '@millrace/text'
 import { refuseEscapes } from '../accept.js'
+import { requireSameModel } from '../models.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
@@ -29,7 +30,8 @@ const NO_CUT = -1
 
 /**
  * The k chunks nearest to the query, best first, none below the threshold.
- * @throws CodedError MISSING_QUERY for a blank one, INVALID_FILTER, UNKNOWN_DOMAIN when it went meanwhile
+ * @throws CodedError MISSING_QUERY for a blank one, INVALID_FILTER, MODEL_CHANGED, UNKNOWN_DOMAIN when it went
+ * meanwhile
  */
 export async function search(deps: Deps, domain: Domain, request: SearchRequest): Promise<SearchResult> {
   const started = performance.now()
@@ -38,6 +40,7 @@ export async function search(deps: Deps, domain: Domain, request: SearchRequest)
   if (wrong !== undefined) {
     throw new CodedError('INVALID_FILTER', wrong.message, { hint: 'No document has that in its metadata' })
   }
+  requireSameModel(deps.engine, domain.recipe)
   const query = await embedQuery(deps.engine, domain.model, request.query, domain.recipe.cleaning.steps)
   const embedded = performance.now()
   const hits = await searchChunks(deps.db, {

@@ -115,7 +115,10 @@ async function importLocked(dir: string, options: ImportOptions): Promise<Import
   }
 }
 
-/** The folder's own manifest, or that of the known model whose files it has; undefined when neither is so. */
+/**
+ * The folder's own manifest, or that of the known model whose files it has; undefined when the id is nobody's.
+ * @throws CodedError ID_TAKEN for other files under the id of a known model
+ */
 function readyManifest(dir: string, id: string): ModelFolder | undefined {
   if (existsSync(join(dir, MANIFEST_FILE))) return { ...readFolder(dir), id }
   const known = knownModels().get(id)
@@ -123,7 +126,10 @@ function readyManifest(dir: string, id: string): ModelFolder | undefined {
   const isWhole = folderFiles(known).every(
     ({ path, bytes }) => statSync(join(dir, path), { throwIfNoEntry: false })?.size === bytes,
   )
-  return isWhole ? known : undefined
+  if (isWhole) return known
+  throw new CodedError('ID_TAKEN', `"${id}" is a known model, and these are not its files`, {
+    hint: `Choose another id; millrace models pull ${id} fetches that model`,
+  })
 }
 
 async function compared(
