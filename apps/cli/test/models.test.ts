@@ -45,6 +45,21 @@ describe('models list', () => {
   })
 })
 
+describe('a folder whose manifest cannot be read', () => {
+  test('is named by list and verify, which go on with the others', async () => {
+    await mkdir(join(modelsDir, 'broken'), { recursive: true })
+    await writeFile(join(modelsDir, 'broken', 'manifest.json'), '{')
+    const list = await millrace(['models', 'list'], env)
+    expect(list.code).toBe(0)
+    expect(list.out).toContain(SMALL)
+    expect(list.out).toContain(`${join(modelsDir, 'broken')} has a manifest that cannot be read: `)
+    const verify = await millrace(['models', 'verify', '--json'], env)
+    expect(verify.code).toBe(1)
+    expect(JSON.parse(verify.out)).toMatchObject({ ok: false, broken: [{ dir: join(modelsDir, 'broken') }] })
+    expect((await millrace(['models', 'verify', SMALL], env)).code).toBe(0)
+  })
+})
+
 describe('models verify', () => {
   test('every bad file by name, exit code 1', async () => {
     const dir = join(modelsDir, SMALL)

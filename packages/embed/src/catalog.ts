@@ -25,19 +25,36 @@ export interface FoundFolder {
 /**
  * The model folders in these folders by id: every subfolder with a `manifest.json` is one. Of several with one id
  * the first folder's counts.
+ * @param onBroken is told of a manifest that cannot be read, and the others are found; without it that is an error
  * @throws CodedError MODELS_DIR_MISSING, INVALID_MANIFEST
  */
-export function findFolders(modelDirs: readonly string[]): Map<string, FoundFolder> {
+export function findFolders(
+  modelDirs: readonly string[],
+  onBroken?: (dir: string, error: CodedError) => void,
+): Map<string, FoundFolder> {
   const found = new Map<string, FoundFolder>()
   for (const modelsDir of modelDirs) {
     for (const name of list(modelsDir)) {
       const dir = join(modelsDir, name)
       if (!existsSync(join(dir, MANIFEST_FILE))) continue
-      const folder = readFolder(dir)
-      if (!found.has(folder.id)) found.set(folder.id, { dir, folder })
+      const folder = readOr(dir, onBroken)
+      if (folder !== undefined && !found.has(folder.id)) found.set(folder.id, { dir, folder })
     }
   }
   return found
+}
+
+function readOr(
+  dir: string,
+  onBroken: ((dir: string, error: CodedError) => void) | undefined,
+): ModelFolder | undefined {
+  try {
+    return readFolder(dir)
+  } catch (error) {
+    if (onBroken === undefined || !(error instanceof CodedError)) throw error
+    onBroken(dir, error)
+    return undefined
+  }
 }
 
 /**

@@ -40,9 +40,16 @@ export interface ListedVariant {
   readonly bytes: number
 }
 
-/** The models in these folders, and the known ones that are in none of them; in the order of their ids. */
-export function listModels(dirs: readonly string[], known = knownModels()): ListedModel[] {
-  const found = findFolders(existing(dirs))
+/**
+ * The models in these folders, and the known ones that are in none of them; in the order of their ids.
+ * @param onBroken is told of folders whose manifest cannot be read. Default: they are passed over
+ */
+export function listModels(
+  dirs: readonly string[],
+  known = knownModels(),
+  onBroken: (dir: string, error: CodedError) => void = () => undefined,
+): ListedModel[] {
+  const found = findFolders(existing(dirs), onBroken)
   const here = [...found.values()].map(({ dir, folder }) => listed(folder, dir))
   const away = [...known.values()].filter(({ id }) => !found.has(id)).map((folder) => listed(folder, null))
   return [...here, ...away].sort((a, b) => (a.id < b.id ? -1 : 1))
@@ -92,7 +99,7 @@ export interface NamedModel {
  * @throws CodedError UNKNOWN_MODEL, naming those there are
  */
 export function namedModel(dirs: readonly string[], wanted: string, known = knownModels()): NamedModel {
-  const found = findFolders(existing(dirs))
+  const found = findFolders(existing(dirs), () => undefined)
   const [id = wanted, precision] = wanted.split('@')
   const here = found.get(id)
   const folder = here?.folder ?? known.get(id)

@@ -20,7 +20,16 @@ import {
 } from '@millrace/models'
 import { placesOf } from '../environment.js'
 import { pullBars, stageBar } from './bars.js'
-import { showImported, showModels, showPulled, showQuantized, showVerified, type Verified } from './show.js'
+import {
+  type Broken,
+  showBroken,
+  showImported,
+  showModels,
+  showPulled,
+  showQuantized,
+  showVerified,
+  type Verified,
+} from './show.js'
 import { sizeText } from './units.js'
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -34,8 +43,11 @@ export interface Shown {
 }
 
 export function listCommand(env: Env): Shown {
-  const models = listModels(placesOf(env).dirs)
-  return { value: { models }, text: showModels(models) }
+  const broken: Broken[] = []
+  const models = listModels(placesOf(env).dirs, knownModels(), (dir, { message }) =>
+    broken.push({ dir, message }),
+  )
+  return { value: { models, broken }, text: showModels(models) + showBroken(broken) }
 }
 
 /**
@@ -86,13 +98,20 @@ async function pullKnown(env: Env, id: string, isQuiet: boolean): Promise<Shown>
 export async function verifyCommand(env: Env, id?: string): Promise<Shown> {
   const { target, dirs } = placesOf(env)
   const all = [...new Set([target, ...dirs])]
-  const ids = id === undefined ? listModels(all).flatMap((one) => (one.dir === null ? [] : [one.id])) : [id]
+  const broken: Broken[] = []
+  const here = listModels(all, knownModels(), (dir, { message }) => broken.push({ dir, message }))
+  const ids = id === undefined ? here.flatMap((one) => (one.dir === null ? [] : [one.id])) : [id]
   const models: Verified[] = []
   for (const one of ids) {
     models.push(await verifyOne(namedModel(all, one), target))
   }
-  const isGood = models.every(({ bad }) => bad.length === 0)
-  return { value: { ok: isGood, models }, text: showVerified(models), exitCode: isGood ? 0 : 1 }
+  const seen = id === undefined ? broken : []
+  const isGood = seen.length === 0 && models.every(({ bad }) => bad.length === 0)
+  return {
+    value: { ok: isGood, models, broken: seen },
+    text: showVerified(models) + showBroken(seen),
+    exitCode: isGood ? 0 : 1,
+  }
 }
 
 export type ImportWishes = Pick<

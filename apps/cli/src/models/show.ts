@@ -21,6 +21,15 @@ export function showModels(models: readonly ListedModel[]): string {
   return table([head, ...rows])
 }
 
+/** A folder whose manifest cannot be read: a server does not start with it. */
+export interface Broken {
+  readonly dir: string
+  readonly message: string
+}
+
+export const showBroken = (broken: readonly Broken[]): string =>
+  broken.map(({ dir, message }) => `${dir} has a manifest that cannot be read: ${message}\n`).join('')
+
 function whereIs({ id, dir, missing, isOnHub }: ListedModel): string {
   if (dir === null) return `not here: millrace models pull ${id}`
   if (missing.length === 0) return dir
