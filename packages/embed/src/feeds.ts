@@ -3,8 +3,14 @@ import type { LocalManifest } from './manifest.js'
 
 export const longestOf = (rows: readonly Int32Array[]): number => Math.max(...rows.map((row) => row.length))
 
+/** What a graph's inputs are called, and what fills a row up. */
+export interface Fed {
+  readonly onnx: Pick<LocalManifest['onnx'], 'inputs'>
+  readonly padId: number
+}
+
 /** The inputs of a pass over these rows. */
-export function feeds({ onnx, padId }: LocalManifest, rows: readonly Int32Array[]): Record<string, Tensor> {
+export function feeds({ onnx, padId }: Fed, rows: readonly Int32Array[]): Record<string, Tensor> {
   const longest = longestOf(rows)
   const shape = [rows.length, longest]
   const ids = new BigInt64Array(rows.length * longest).fill(BigInt(padId))

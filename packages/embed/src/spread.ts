@@ -1,6 +1,7 @@
-import type { EmbedRequest, Engine, EngineOptions, EngineStats } from './contract.js'
+import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
 import type { EmbedResult } from './requests.js'
+import { addStats } from './stats.js'
 
 /**
  * Several engines as one, which share the cores: threads of one pass wait for each other after every operator,
@@ -61,7 +62,7 @@ export function openSpread(
       return isDealt ? embedDealt(request) : leastBusy().embed(request)
     },
     count: (id, texts) => first.count(id, texts),
-    stats: () => all.map((engine) => engine.stats()).reduce(sum),
+    stats: () => all.map((engine) => engine.stats()).reduce((sums, more) => addStats(sums, more)),
     close: async () => {
       await Promise.all(all.map((engine) => engine.close()))
     },
@@ -78,17 +79,4 @@ export function deal(texts: readonly string[], hands: number): number[][] {
     dealt[hand]?.push(index)
   })
   return dealt
-}
-
-function sum(a: EngineStats, b: EngineStats): EngineStats {
-  return {
-    waiting: a.waiting + b.waiting,
-    texts: a.texts + b.texts,
-    tokens: a.tokens + b.tokens,
-    failures: a.failures + b.failures,
-    batches: a.batches + b.batches,
-    paddedTokens: a.paddedTokens + b.paddedTokens,
-    busyMs: a.busyMs + b.busyMs,
-    crashes: a.crashes + b.crashes,
-  }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buildGraph, DataType, encodeModel, makeExternal } from '@millrace/embed/onnx'
 import { architectureOf, padIdOf, poolingOf, tokensMaxOf } from '@millrace/models/import/decide'
 import { outputOf } from '@millrace/models/import/outputs'
 import { scanGraph } from '@millrace/models/import/scan'
@@ -111,16 +112,19 @@ describe('which output becomes the vector', () => {
   })
 })
 
-describe('the bytes of a graph', () => {
-  const entry = (name: string) =>
-    Buffer.concat([
-      Buffer.from([0x0a, 8]),
-      Buffer.from('location'),
-      Buffer.from([0x12, name.length]),
-      Buffer.from(name),
-    ])
+describe('a graph', () => {
+  /** One with a tensor of a float in each of these files. */
+  function graphWith(files: readonly string[], operator = 'Identity'): Uint8Array {
+    const build = buildGraph('external')
+    const tensors = files.map((location, i) =>
+      build.tensor(makeExternal(`t${i}`, [1], DataType.FLOAT, { location, offset: 4 * i, length: 4 })),
+    )
+    const [first = build.constant('inside', [1], Float32Array.of(1))] = tensors
+    build.output(build.node(operator, [first]), [1])
+    return encodeModel(build.model())
+  }
 
-  async function scan(bytes: Buffer) {
+  async function scan(bytes: Uint8Array) {
     const dir = await mkdtemp(join(tmpdir(), 'millrace-scan-'))
     try {
       await writeFile(join(dir, 'model.onnx'), bytes)
@@ -130,16 +134,24 @@ describe('the bytes of a graph', () => {
     }
   }
 
-  test('name each file of external data once, where two pieces meet too', async () => {
-    const at = (1 << 22) - 5
-    const bytes = Buffer.concat([entry('a_data'), Buffer.alloc(at), entry('b/c.bin'), entry('a_data')])
-    expect((await scan(bytes)).externalData).toEqual(['a_data', 'b/c.bin'])
+  test('names each file of external data once', async () => {
+    const { externalData } = await scan(graphWith(['b/c.bin', 'a_data', 'b/c.bin']))
+    expect(externalData).toEqual(['a_data', 'b/c.bin'])
+    expect((await scan(graphWith([]))).externalData).toEqual([])
   })
 
-  test('that lead out of the folder are refused', async () => {
+  test('with data out of its folder is refused, by the name of the file', async () => {
     for (const name of ['../secret', '/etc/passwd', 'a/../../b']) {
-      await expect(scan(entry(name))).rejects.toMatchObject({ code: 'INVALID_GRAPH' })
+      await expect(scan(graphWith([name]))).rejects.toMatchObject({
+        code: 'INVALID_GRAPH',
+        message: expect.stringContaining(`"${name}"`),
+      })
     }
+  })
+
+  test('tells how it is quantized', async () => {
+    expect([...(await scan(graphWith([], 'MatMulInteger'))).operators]).toEqual(['MatMulInteger'])
+    expect([...(await scan(graphWith([]))).operators]).toEqual([])
   })
 })
 

@@ -1,12 +1,13 @@
 import { CodedError, messageOf } from '@millrace/errors'
 import { type FoundModel, modelOf, remoteOf } from '../catalog.js'
-import type { Engine, EngineLog, EngineStats } from '../contract.js'
+import type { Engine, EngineLog } from '../contract.js'
 import { encodingOf } from '../encoding.js'
 import { createLoads } from '../loads.js'
 import type { RemoteManifest } from '../manifest.js'
+import { addStats } from '../stats.js'
 import { REMOTE_DEPS, type RemoteDeps } from './client.js'
 import { aborted, closed, shown } from './errors.js'
-import { openRemote, type Remote, type RemoteStats } from './remote.js'
+import { openRemote, type Remote } from './remote.js'
 
 /** After how long a server that was away when its model was loaded is asked again, in milliseconds. */
 const RELOAD_MS = 10_000
@@ -92,7 +93,8 @@ export function withRemotes(
       const request = { ...given, texts: [...given.texts] }
       return (await load(found, request.signal)).embed(request)
     },
-    stats: () => [...remotes.values()].reduce((sums, remote) => add(sums, remote.stats()), local.stats()),
+    stats: () =>
+      [...remotes.values()].reduce((sums, remote) => addStats(sums, remote.stats()), local.stats()),
     close: async () => {
       closing.abort()
       loads.lost(closed())
@@ -101,17 +103,6 @@ export function withRemotes(
     },
   }
 }
-
-const add = (sums: EngineStats, more: RemoteStats): EngineStats => ({
-  ...sums,
-  waiting: sums.waiting + more.waiting,
-  texts: sums.texts + more.texts,
-  tokens: sums.tokens + more.tokens,
-  failures: sums.failures + more.failures,
-  batches: sums.batches + more.batches,
-  paddedTokens: sums.paddedTokens + more.paddedTokens,
-  busyMs: sums.busyMs + more.busyMs,
-})
 
 /** Does not wait longer than the caller; what is awaited goes on for others. */
 function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {

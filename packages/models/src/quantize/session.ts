@@ -1,7 +1,8 @@
 import type { Pooling } from '@millrace/embed'
+import { feeds } from '@millrace/embed/feeds'
 import { normalize, pool } from '@millrace/embed/pool'
 import { CodedError, messageOf } from '@millrace/errors'
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { InferenceSession } from 'onnxruntime-node'
 
 /** How a graph is fed and read: what a model's manifest says. */
 export interface Wiring {
@@ -49,9 +50,11 @@ export async function openRunner(bytes: Uint8Array, dir: string, wiring: Wiring)
   })
   return {
     run: async (rows, outputs) => {
-      const results = await session.run(feeds(rows, wiring), outputs).catch((error: unknown) => {
-        throw invalidGraph(messageOf(error), error)
-      })
+      const results = await session
+        .run(feeds({ onnx: wiring, padId: wiring.padId }, rows), outputs)
+        .catch((error: unknown) => {
+          throw invalidGraph(messageOf(error), error)
+        })
       return outputs.map((name) => {
         const result = results[name]
         if (!(result?.data instanceof Float32Array)) throw invalidGraph(`${name} is ${result?.type}`)
@@ -80,19 +83,6 @@ export async function vectorsOf(
     const from = i * longest * dims
     return normalize(pool(result.values.subarray(from, from + longest * dims), row.length, dims, pooling))
   })
-}
-
-function feeds(rows: readonly Int32Array[], { inputs, padId }: Wiring): Record<string, Tensor> {
-  const longest = Math.max(...rows.map(({ length }) => length))
-  const tensor = (value: (row: Int32Array, at: number) => number) => {
-    const values = rows.flatMap((row) => Array.from({ length: longest }, (_, at) => BigInt(value(row, at))))
-    return new Tensor('int64', BigInt64Array.from(values), [rows.length, longest])
-  }
-  return {
-    [inputs.ids]: tensor((row, at) => row[at] ?? padId),
-    [inputs.mask]: tensor((row, at) => (at < row.length ? 1 : 0)),
-    ...(inputs.types === null ? {} : { [inputs.types]: tensor(() => 0) }),
-  }
 }
 
 const invalidGraph = (why: string, cause?: unknown): CodedError =>
