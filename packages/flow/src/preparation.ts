@@ -1,4 +1,4 @@
-import type { PreparedChunk } from '@millrace/store'
+import type { PreparedChunk, PreparedParent } from '@millrace/store'
 import { CLEANING_DEFAULTS, chunk, clean, fitContext, textHash } from '@millrace/text'
 import type { Recipe } from './recipe.js'
 
@@ -7,6 +7,9 @@ export type Count = (texts: string[]) => Promise<number[]>
 
 export interface Preparation {
   readonly chunks: readonly PreparedChunk[]
+  readonly parents: readonly PreparedParent[]
+  /** Characters of the cleaned text, but white space, that are in no chunk. */
+  readonly cut: number
   readonly warnings: readonly string[]
 }
 
@@ -23,7 +26,7 @@ export async function prepareDocument(
   count: Count,
 ): Promise<Preparation> {
   const cleaned = clean(document.text, recipe.cleaning.steps)
-  if (cleaned.text === '') return { chunks: [], warnings: ['EMPTY_AFTER_CLEANING'] }
+  if (cleaned.text === '') return { chunks: [], parents: [], cut: 0, warnings: ['EMPTY_AFTER_CLEANING'] }
   const { version: _version, context: contextKind, ...options } = recipe.chunking
   const title = contextKind === 'title' ? oneLine(document.title ?? '') : ''
   const context = title === '' ? '' : `${await fitContext(title, count, options.size * TITLE_SHARE)}\n`
@@ -42,9 +45,12 @@ export async function prepareDocument(
       hash: textHash('document', before + piece.text),
       context,
       text: piece.text,
+      headings: [],
+      place: null,
+      parent: null,
     }
   })
-  return { chunks, warnings: chunks.length === 0 ? ['EMPTY_AFTER_CLEANING'] : [] }
+  return { chunks, parents: [], cut: 0, warnings: chunks.length === 0 ? ['EMPTY_AFTER_CLEANING'] : [] }
 }
 
 const oneLine = (title: string): string =>

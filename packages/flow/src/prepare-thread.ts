@@ -19,8 +19,7 @@ function tokenizer(dir: string): Promise<Tokenizer> {
 async function prepare(request: PrepareRequest): Promise<PrepareReply> {
   try {
     const { count } = await tokenizer(request.modelDir)
-    const { chunks, warnings } = await prepareDocument(request.document, request.recipe, count)
-    return { id: request.id, chunks, warnings }
+    return { id: request.id, ...(await prepareDocument(request.document, request.recipe, count)) }
   } catch (error) {
     return { id: request.id, code: codeOf(error), message: messageOf(error) }
   }

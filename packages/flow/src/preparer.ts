@@ -51,7 +51,10 @@ export function openPreparer(log: Log, timeoutMs: number = TIMEOUT_MS): Preparer
     started.on('message', (reply: PrepareReply) => {
       const one = settle(reply.id)
       if ('code' in reply) one?.reject(new CodedError(reply.code, reply.message))
-      else one?.resolve({ warnings: reply.warnings, chunks: reply.chunks.map(asBuffer) })
+      else {
+        const { id: _request, ...preparation } = reply
+        one?.resolve({ ...preparation, chunks: preparation.chunks.map(asBuffer) })
+      }
     })
     started.on('error', (error) => log.error({ err: error }, 'the thread that prepares documents broke'))
     started.on('exit', () => {

@@ -55,9 +55,18 @@ export {
   failDocuments,
   type PreparedChunk,
   type PreparedDocument,
+  type PreparedParent,
   storeChunks,
 } from './prepare.js'
-export type { DocumentState, IngestionState, LevelRow, Metadata } from './schema.js'
+export type {
+  DocumentState,
+  IngestionState,
+  LayoutPart,
+  LevelRow,
+  Metadata,
+  Origin,
+  Place,
+} from './schema.js'
 export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
 export {
   type Backlog,

@@ -1,5 +1,7 @@
 import type { Db, Tx } from './connect.js'
+import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
 import { publish } from './publish.js'
+import type { Place } from './schema.js'
 import { clearMarks, vectorsTable } from './vectors.js'
 
 /** Documents of one ingestion whose ids lie in a range: what a prepare job names. */
@@ -44,6 +46,20 @@ export interface PreparedChunk {
   readonly hash: Buffer
   readonly context: string
   readonly text: string
+  /** The heading path, outermost first. */
+  readonly headings: readonly string[]
+  readonly place: Place | null
+  /** Index in the document's parents; null: the chunk is shown itself. */
+  readonly parent: number | null
+}
+
+/** A longer span that is shown for the chunks in it. */
+export interface PreparedParent {
+  readonly startAt: number
+  readonly endAt: number
+  readonly text: string
+  readonly headings: readonly string[]
+  readonly place: Place | null
 }
 
 export interface PreparedDocument {
@@ -51,6 +67,9 @@ export interface PreparedDocument {
   readonly revision: number
   readonly warnings: readonly string[]
   readonly chunks: readonly PreparedChunk[]
+  readonly parents: readonly PreparedParent[]
+  /** Characters of the cleaned text, but white space, that are in no chunk. */
+  readonly cut: number
 }
 
 /**
@@ -81,6 +100,15 @@ export function storeChunks(
          )`,
       [ids, to.generationId],
     )
+    await tx.query(
+      `delete from millrace.parents c
+       where c.document_id = any($1) and c.generation_id = $2
+         and not exists (
+           select 1 from millrace.published p
+           where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
+         )`,
+      [ids, to.generationId],
+    )
     await insertChunks(tx, to.generationId, documents)
     const added = await insertPending(tx, to, documents)
     await markPrepared(tx, documents, to.ownedSeconds)
@@ -104,34 +132,106 @@ async function holdDocuments(tx: Tx, prepared: readonly PreparedDocument[]): Pro
   return new Set(rows.map((row) => row.id))
 }
 
+interface Flat {
+  readonly documentId: number
+  readonly revision: number
+  readonly ordinal: number
+}
+type FlatChunk = Flat & PreparedChunk
+type FlatParent = Flat & PreparedParent
+
+const CHUNK_COLUMNS = [
+  column('document_id', int8, (row: FlatChunk) => row.documentId),
+  column('revision', int4, (row: FlatChunk) => row.revision),
+  column('ordinal', int4, (row: FlatChunk) => row.ordinal),
+  column('start_at', int4, (row: FlatChunk) => row.startAt),
+  column('end_at', int4, (row: FlatChunk) => row.endAt),
+  column('tokens', int4, (row: FlatChunk) => row.tokens),
+  column('text_hash', bytea, (row: FlatChunk) => row.hash),
+  column('context', text, (row: FlatChunk) => row.context),
+  column('text', text, (row: FlatChunk) => row.text),
+  column('headings', textArray, (row: FlatChunk) => row.headings),
+  column('place', nullable(jsonb), (row: FlatChunk) => row.place),
+  column('parent', nullable(int4), (row: FlatChunk) => row.parent),
+]
+
+const PARENT_COLUMNS = [
+  column('document_id', int8, (row: FlatParent) => row.documentId),
+  column('revision', int4, (row: FlatParent) => row.revision),
+  column('ordinal', int4, (row: FlatParent) => row.ordinal),
+  column('start_at', int4, (row: FlatParent) => row.startAt),
+  column('end_at', int4, (row: FlatParent) => row.endAt),
+  column('text', text, (row: FlatParent) => row.text),
+  column('headings', textArray, (row: FlatParent) => row.headings),
+  column('place', nullable(jsonb), (row: FlatParent) => row.place),
+]
+
 async function insertChunks(
   tx: Tx,
   generationId: number,
   documents: readonly PreparedDocument[],
 ): Promise<void> {
-  const flat = documents.flatMap((document) =>
-    document.chunks.map((chunk, ordinal) => ({ document, chunk, ordinal })),
-  )
+  const flat = <T>({ id, revision }: PreparedDocument, rows: readonly T[]): (T & Flat)[] =>
+    rows.map((row, ordinal) => ({ ...row, documentId: id, revision, ordinal }))
+  const chunks = documents.flatMap((document) => flat(document, document.chunks))
+  const parents = documents.flatMap((document) => flat(document, document.parents))
+  if (tx.kind === 'server') {
+    const generation = column('generation_id', int8, () => generationId)
+    await copyRows(tx, 'millrace.chunks', [generation, ...CHUNK_COLUMNS], chunks)
+    if (parents.length > 0) await copyRows(tx, 'millrace.parents', [generation, ...PARENT_COLUMNS], parents)
+    return
+  }
   await tx.query(
     `insert into millrace.chunks
-       (generation_id, document_id, revision, ordinal, start_at, end_at, tokens, text_hash, context, text)
-     select $1, * from unnest(
+       (generation_id, document_id, revision, ordinal, start_at, end_at, tokens, text_hash, context, text,
+        headings, place, parent)
+     select $1, document_id, revision, ordinal, start_at, end_at, tokens, text_hash, context, text,
+       array(select jsonb_array_elements_text(headings::jsonb)), place::jsonb, parent
+     from unnest(
        $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[], $8::bytea[],
-       $9::text[], $10::text[])`,
+       $9::text[], $10::text[], $11::text[], $12::text[], $13::integer[])
+       as given (document_id, revision, ordinal, start_at, end_at, tokens, text_hash, context, text,
+         headings, place, parent)`,
     [
       generationId,
-      flat.map((row) => row.document.id),
-      flat.map((row) => row.document.revision),
-      flat.map((row) => row.ordinal),
-      flat.map((row) => row.chunk.startAt),
-      flat.map((row) => row.chunk.endAt),
-      flat.map((row) => row.chunk.tokens),
-      flat.map((row) => row.chunk.hash),
-      flat.map((row) => row.chunk.context),
-      flat.map((row) => row.chunk.text),
+      chunks.map((row) => row.documentId),
+      chunks.map((row) => row.revision),
+      chunks.map((row) => row.ordinal),
+      chunks.map((row) => row.startAt),
+      chunks.map((row) => row.endAt),
+      chunks.map((row) => row.tokens),
+      chunks.map((row) => row.hash),
+      chunks.map((row) => row.context),
+      chunks.map((row) => row.text),
+      chunks.map((row) => JSON.stringify(row.headings)),
+      chunks.map((row) => placeJson(row.place)),
+      chunks.map((row) => row.parent),
+    ],
+  )
+  if (parents.length === 0) return
+  await tx.query(
+    `insert into millrace.parents
+       (generation_id, document_id, revision, ordinal, start_at, end_at, text, headings, place)
+     select $1, document_id, revision, ordinal, start_at, end_at, text,
+       array(select jsonb_array_elements_text(headings::jsonb)), place::jsonb
+     from unnest(
+       $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::text[], $8::text[], $9::text[])
+       as given (document_id, revision, ordinal, start_at, end_at, text, headings, place)`,
+    [
+      generationId,
+      parents.map((row) => row.documentId),
+      parents.map((row) => row.revision),
+      parents.map((row) => row.ordinal),
+      parents.map((row) => row.startAt),
+      parents.map((row) => row.endAt),
+      parents.map((row) => row.text),
+      parents.map((row) => JSON.stringify(row.headings)),
+      parents.map((row) => placeJson(row.place)),
     ],
   )
 }
+
+const placeJson = (place: Place | null): string | null => (place === null ? null : JSON.stringify(place))
 
 async function insertPending(
   tx: Tx,
@@ -143,7 +243,7 @@ async function insertPending(
     for (const { hash, tokens: count } of chunks) tokens.set(hash.toString('hex'), { hash, tokens: count })
   }
   const texts = [...tokens.values()]
-  const hashes = texts.map((text) => text.hash)
+  const hashes = texts.map(({ hash }) => hash)
   const vectors = vectorsTable(to.generationId)
   await clearMarks(tx, to.generationId, hashes)
   const added = await tx.query<{ text_hash: Buffer }>(
@@ -158,7 +258,7 @@ async function insertPending(
          select 1 from millrace.ingestions i where i.id = pending.ingestion_id and i.state = 'running'
        )
      returning text_hash`,
-    [to.generationId, to.ingestionId, hashes, texts.map((text) => text.tokens)],
+    [to.generationId, to.ingestionId, hashes, texts.map((one) => one.tokens)],
   )
   if (added.length === 0) return 0
   // A vector that was committed while the insert above waited for its pending row to go: a new statement sees it.
@@ -206,9 +306,16 @@ async function countPrepared(
   const chunks = documents.reduce((sum, document) => sum + document.chunks.length, 0)
   await tx.query(
     `update millrace.ingestions set
-       chunks = chunks + $2, chunks_reused = chunks_reused + $3, tokens = tokens + $4
+       chunks = chunks + $2, chunks_reused = chunks_reused + $3, tokens = tokens + $4,
+       characters_cut = characters_cut + $5
      where id = $1`,
-    [ingestionId, chunks, chunks - added, sumTokens(documents)],
+    [
+      ingestionId,
+      chunks,
+      chunks - added,
+      sumTokens(documents),
+      documents.reduce((sum, document) => sum + document.cut, 0),
+    ],
   )
 }
 

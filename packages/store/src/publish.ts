@@ -35,6 +35,11 @@ export async function publish(tx: Tx, generationId: number, documentIds: readonl
      returning c.text_hash`,
     [generationId, ids],
   )
+  await tx.query(
+    `delete from millrace.parents c using millrace.documents d
+     where d.id = any($2) and c.document_id = d.id and c.generation_id = $1 and c.revision <> d.revision`,
+    [generationId, ids],
+  )
   await markOrphans(
     tx,
     generationId,

@@ -12,6 +12,20 @@ export interface LevelRow {
   readonly name: { readonly zh: string; readonly en: string }
 }
 export type Metadata = Readonly<Record<string, unknown>>
+/** Where in a document of pages, sheets or slides a chunk is. */
+export type Place =
+  | { readonly page: number; readonly pageTo?: number }
+  | { readonly sheet: string }
+  | { readonly slide: number }
+/** A part of a document's text: where it starts, in UTF-16 code units; it ends where the next starts. */
+export interface LayoutPart {
+  readonly kind: 'page' | 'sheet' | 'slide'
+  /** From 1. */
+  readonly number: number
+  readonly name?: string
+  readonly start: number
+}
+export type Origin = 'text' | 'file' | 'url' | 'vectors'
 export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'
 export type IngestionState = 'running' | 'cancelled' | 'finished'
 
@@ -53,6 +67,15 @@ export const ingestions = millrace.table('ingestions', {
   chunksReused: integer().notNull(),
   tokens: id().notNull(),
   tokensEmbedded: id().notNull(),
+  source: text(),
+  sync: text().$type<'full'>(),
+  syncedAt: moment(),
+  syncSkipped: text(),
+  deleted: integer().notNull(),
+  rejected: integer().notNull(),
+  openUntil: moment(),
+  workStartedAt: moment(),
+  charactersCut: id().notNull(),
   startedAt: moment().notNull(),
   finishedAt: moment(),
 })
@@ -74,6 +97,14 @@ export const documents = millrace.table('documents', {
   contentHash: bytes().notNull(),
   revision: integer().notNull(),
   ingestionId: id().notNull(),
+  source: text(),
+  origin: text().$type<Origin>().notNull(),
+  url: text(),
+  fileName: text(),
+  fileType: text(),
+  fileHash: bytes(),
+  format: text(),
+  layout: jsonb().$type<readonly LayoutPart[]>(),
   state: text().$type<DocumentState>().notNull(),
   errorCode: text(),
   errorMessage: text(),
@@ -95,4 +126,7 @@ export const chunks = millrace.table('chunks', {
   textHash: bytes().notNull(),
   context: text().notNull(),
   text: text().notNull(),
+  headings: text().array().notNull(),
+  place: jsonb().$type<Place>(),
+  parent: integer(),
 })

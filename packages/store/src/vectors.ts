@@ -1,8 +1,6 @@
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { from as copyFrom } from 'pg-copy-streams'
 import { toSql } from 'pgvector'
 import type { Session, Tx } from './connect.js'
+import { bytea, column, copyRows, vector } from './copy.js'
 
 /** A text's hash and its unit-length vector. */
 export interface VectorRow {
@@ -39,33 +37,15 @@ export async function insertVectors(tx: Tx, generationId: number, rows: readonly
     )
     return
   }
-  const into = tx.client.query(
-    copyFrom(`copy ${table} (text_hash, embedding) from stdin with (format binary)`),
+  await copyRows(
+    tx,
+    table,
+    [
+      column('text_hash', bytea, (row: VectorRow) => row.hash),
+      column('embedding', vector, (row: VectorRow) => row.vector),
+    ],
+    rows,
   )
-  await pipeline(Readable.from(binaryRows(rows)), into)
-}
-
-/** Fields of a copied row: the hash, then the embedding. */
-const FIELDS = 2
-
-/**
- * PostgreSQL's binary COPY format (https://www.postgresql.org/docs/18/sql-copy.html, "Binary Format"); a
- * vector is int16 dims, int16 unused, then big-endian float4 (pgvector, vector_recv).
- */
-export function* binaryRows(rows: readonly VectorRow[]): Generator<Buffer> {
-  yield Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)])
-  for (const { hash, vector } of rows) {
-    const row = Buffer.allocUnsafe(2 + 4 + hash.length + 4 + 4 + 4 * vector.length)
-    let at = row.writeInt16BE(FIELDS, 0)
-    at = row.writeInt32BE(hash.length, at)
-    at += hash.copy(row, at)
-    at = row.writeInt32BE(4 + 4 * vector.length, at)
-    at = row.writeInt16BE(vector.length, at)
-    at = row.writeInt16BE(0, at)
-    for (const value of vector) at = row.writeFloatBE(value, at)
-    yield row
-  }
-  yield Buffer.from([0xff, 0xff])
 }
 
 /** Marks the vectors of these hashes that no chunk refers to any more; the sweep deletes old marks. */
