@@ -15,6 +15,7 @@ export interface ErrorBody {
 /** What a code means over HTTP. A code that is not here is our fault: 500. docs/errors.md lists them all. */
 export const STATUS: Readonly<Record<string, number>> = {
   BAD_CHUNKING: 400,
+  BODY_INCOMPLETE: 400,
   EMPTY_TEXT: 400,
   INVALID_REQUEST: 400,
   INVALID_JSON: 400,
@@ -25,6 +26,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   INVALID_TEXT: 400,
   MISSING_QUERY: 400,
   MISSING_TEXT: 400,
+  SYNC_NEEDS_SOURCE: 400,
   UNKNOWN_MODEL: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
@@ -33,6 +35,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   UNKNOWN_INGESTION: 404,
   METHOD_NOT_ALLOWED: 405,
   DOMAIN_EXISTS: 409,
+  INGESTION_ENDED: 409,
   NEEDS_GENERATION: 409,
   BODY_TOO_LARGE: 413,
   TOO_MANY_DOCUMENTS: 413,

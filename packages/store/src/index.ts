@@ -1,16 +1,19 @@
 export { type Db, type DbKind, type DbOptions, openDb, type Session, type Tx } from './connect.js'
 export {
   type ChunkRow,
+  compareDocuments,
   countDocuments,
   type DocumentCounts,
   type DocumentRow,
   deleteDocument,
+  type FileFacts,
   getDocument,
   listChunks,
   listDocuments,
   type NewDocument,
   NO_DOCUMENTS,
   type Upserted,
+  type UpsertTarget,
   upsertDocuments,
 } from './documents.js'
 export {
@@ -24,14 +27,21 @@ export {
   updateDomain,
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export {
+  type Fetched,
+  noteFetched,
+  PART_BYTES,
+  type ReadFile,
+  readFileParts,
+  storeFile,
+  storeRead,
+} from './files.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
   type IngestionError,
   type IngestionRow,
-  insertIngestion,
   listIngestionErrors,
-  sealIngestion,
 } from './ingestions.js'
 export {
   countAttempt,
@@ -69,6 +79,20 @@ export type {
 } from './schema.js'
 export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
 export {
+  abandonIngestion,
+  addRejections,
+  BODY_INCOMPLETE,
+  countRejections,
+  forgetSeen,
+  type IngestionWishes,
+  insertIngestion,
+  type RejectedDocument,
+  type RejectionCount,
+  renewIngestion,
+  sealIngestion,
+  sealLost,
+} from './streams.js'
+export {
   type Backlog,
   backlog,
   rangesOf,
@@ -78,5 +102,6 @@ export {
   sweepOrphans,
   takeSweep,
 } from './sweep.js'
-export { countVectors, type VectorRow } from './vectors.js'
+export { countSource, syncSources } from './sync.js'
+export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export { listWorkers, removeWorker, reportWorker, type WorkerRow, workerSlots } from './workers.js'

@@ -1,5 +1,5 @@
 import { asc, desc, eq } from 'drizzle-orm'
-import type { Session, Tx } from './connect.js'
+import type { Session } from './connect.js'
 import type { DocumentCounts } from './documents.js'
 import { domains, type IngestionState, ingestionErrors, ingestions } from './schema.js'
 
@@ -22,23 +22,6 @@ export interface IngestionError {
   readonly code: string
   readonly count: number
   readonly example: { readonly document: string; readonly message: string }
-}
-
-/** Undefined when the domain is gone: its row is looked at again, and held, in this transaction. */
-export async function insertIngestion(tx: Tx, domainId: number): Promise<number | undefined> {
-  const rows = await tx.query<{ id: number }>(
-    `insert into millrace.ingestions (domain_id)
-     select id from millrace.domains where id = $1 for key share
-     returning id`,
-    [domainId],
-  )
-  return rows[0]?.id
-}
-
-/** Nothing more will be added to it: from now on it finishes when its last document does. */
-export async function sealIngestion(tx: Tx, id: number): Promise<void> {
-  await tx.query('update millrace.ingestions set sealed = true where id = $1', [id])
-  await tx.query(`select millrace.move_counts(array[$1]::bigint[], array['received'], array[0])`, [id])
 }
 
 export async function getIngestion(on: Session, id: number): Promise<IngestionRow | undefined> {

@@ -1,7 +1,7 @@
 import type { Db, Tx } from './connect.js'
 import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
 import { publish } from './publish.js'
-import type { Place } from './schema.js'
+import type { LayoutPart, Origin, Place } from './schema.js'
 import { clearMarks, vectorsTable } from './vectors.js'
 
 /** Documents of one ingestion whose ids lie in a range: what a prepare job names. */
@@ -17,6 +17,14 @@ export interface ClaimedDocument {
   readonly title: string | null
   readonly text: string
   readonly attempts: number
+  readonly origin: Origin
+  readonly url: string | null
+  readonly fileName: string | null
+  readonly fileType: string | null
+  readonly fileHash: Buffer | null
+  /** Null: a file that was not read yet, or text. */
+  readonly format: string | null
+  readonly layout: readonly LayoutPart[] | null
 }
 
 /**
@@ -34,7 +42,8 @@ export function claimDocuments(
        state = 'preparing', attempts = attempts + 1, leased_until = now() + make_interval(secs => $4)
      where ingestion_id = $1 and id between $2 and $3
        and state in ('received', 'preparing')
-     returning id, revision, title, text, attempts`,
+     returning id, revision, title, text, attempts, origin, url, file_name as "fileName", file_type as "fileType",
+       file_hash as "fileHash", format, layout`,
     [range.ingestionId, range.from, range.to, ownedSeconds],
   )
 }
