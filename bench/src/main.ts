@@ -9,6 +9,8 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchMillion } from './ingest/million.js'
+import { benchNull } from './ingest/null.js'
 import { benchLag } from './lag.js'
 import { benchLevels } from './levels.js'
 import { benchPipeline } from './pipeline.js'
@@ -34,6 +36,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/latency': benchLatency,
   'engine/isolation': benchIsolation,
   'engine/budget': benchBudget,
+  'ingest/null': benchNull,
+  'ingest/million': benchMillion,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
