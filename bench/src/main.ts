@@ -9,6 +9,7 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchLangchain } from './ingest/langchain.js'
 import { benchLag } from './lag.js'
 import { benchLevels } from './levels.js'
 import { benchPipeline } from './pipeline.js'
@@ -34,6 +35,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/latency': benchLatency,
   'engine/isolation': benchIsolation,
   'engine/budget': benchBudget,
+  'ingest/langchain': benchLangchain,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
