@@ -9,6 +9,7 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchLangchain } from './ingest/langchain.js'
 import { benchMillion } from './ingest/million.js'
 import { benchNull } from './ingest/null.js'
 import { benchLag } from './lag.js'
@@ -38,6 +39,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/budget': benchBudget,
   'ingest/null': benchNull,
   'ingest/million': benchMillion,
+  'ingest/langchain': benchLangchain,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
