@@ -24,5 +24,5 @@ export function openReading(settings: Settings, _log: Log): Reading {
     bytesMax: settings.limits.fileBytes,
     redirectsMax: settings.urlRedirects,
   })
-  return { files, pages, close: () => pages.close() }
+  return { files, pages, close: async () => pages.close() }
 }
