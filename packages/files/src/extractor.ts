@@ -9,7 +9,7 @@ export interface ExtractorOptions {
   readonly limits?: Partial<Limits>
   /** Files read at once, each in a process of its own. Default 1; the others wait. */
   readonly processes?: number
-  /** Told when a process had to be ended or ended by itself. Default: nobody. */
+  /** Told when a process starts, and when one had to be ended or ended by itself. Default: nobody. */
   readonly log?: (message: string, details: Readonly<Record<string, unknown>>) => void
 }
 
@@ -63,7 +63,10 @@ export function openExtractor(options: ExtractorOptions = {}): Extractor {
     let how = ''
     for (let attempt = 0; attempt < 2; attempt++) {
       if (isClosed) throw closed()
-      slot.reading ??= startReading(limits)
+      if (slot.reading === null) {
+        slot.reading = startReading(limits)
+        log('a process that reads files started', { pid: slot.reading.pid })
+      }
       const outcome = await slot.reading.read(file)
       if ('isSpent' in outcome && outcome.isSpent) {
         void slot.reading.stop()

@@ -95,6 +95,10 @@ export const HEAD_BYTES = 4096
 
 /** First bytes of kinds that are not read, as Latin-1, and where they stand. */
 const MAGIC: readonly (readonly [kind: string, bytes: string, at?: number])[] = [
+  ['odt', 'mimetypeapplication/vnd.oasis.opendocument.text', 30],
+  ['ods', 'mimetypeapplication/vnd.oasis.opendocument.spreadsheet', 30],
+  ['odp', 'mimetypeapplication/vnd.oasis.opendocument.presentation', 30],
+  ['epub', 'mimetypeapplication/epub', 30],
   ['zip', 'PK\x03\x04'],
   ['zip', 'PK\x05\x06'],
   ['zip', 'PK\x07\x08'],

@@ -14,6 +14,7 @@ export type Outcome =
 
 /** A process that reads one file after the other. */
 export interface Reading {
+  readonly pid: number | undefined
   readonly read: (file: SourceFile) => Promise<Outcome>
   /** Kills it, and is fulfilled when it is gone. */
   readonly stop: () => Promise<void>
@@ -73,6 +74,7 @@ export function startReading(limits: Limits): Reading {
   hold(false)
 
   return {
+    pid: child.pid,
     read: async (file) => {
       if (isGone) return { type: 'died', how: 'it was gone before' }
       hold(true)
