@@ -22,6 +22,7 @@ export {
   type DocumentPage,
   deleteDocument,
   getDocument,
+  getFile,
   listDocuments,
 } from './verbs/documents.js'
 export {

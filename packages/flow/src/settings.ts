@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { type Isolation, PROVIDERS, type Provider } from '@millrace/embed'
 
 import { CodedError } from '@millrace/errors'
+import { type Allow, parseAllow } from '@millrace/fetch'
 import { modelPlaces } from '@millrace/models/place'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -48,7 +49,7 @@ export interface Settings {
   /** Vectors from which a domain gets an index on servers. */
   readonly indexRowsMin: number
   /** Addresses that are private and may be fetched from all the same: host names, addresses, ranges. */
-  readonly urlAllow: readonly string[]
+  readonly urlAllow: Allow
   /** What a URL may take, in seconds, and how often it may send elsewhere. */
   readonly urlSeconds: number
   readonly urlRedirects: number
@@ -120,7 +121,7 @@ export function readSettings(env: Env): Settings {
     stalledSeconds: integer(env, 'STALLED_SECONDS', { fallback: 15, min: 1, max: HOUR_SECONDS }),
     drainSeconds: integer(env, 'DRAIN_SECONDS', { fallback: 10, min: 0, max: HOUR_SECONDS }),
     indexRowsMin: integer(env, 'INDEX_ROWS_MIN', { fallback: 20_000, min: 1, max: 1_000_000_000 }),
-    urlAllow: list(env, 'URL_ALLOW'),
+    urlAllow: parseAllow(text(env, 'URL_ALLOW') ?? ''),
     urlSeconds: integer(env, 'URL_SECONDS_MAX', { fallback: 30, min: 1, max: HOUR_SECONDS }),
     urlRedirects: integer(env, 'URL_REDIRECTS_MAX', { fallback: 5, min: 0, max: 20 }),
     fileSeconds: integer(env, 'FILE_SECONDS_MAX', { fallback: 120, min: 1, max: HOUR_SECONDS }),

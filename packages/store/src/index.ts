@@ -1,4 +1,12 @@
-export { type Db, type DbKind, type DbOptions, openDb, type Session, type Tx } from './connect.js'
+export {
+  type Db,
+  type DbKind,
+  type DbOptions,
+  openDb,
+  type Session,
+  type TransactOptions,
+  type Tx,
+} from './connect.js'
 export {
   type ChunkRow,
   compareDocuments,

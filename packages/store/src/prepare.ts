@@ -91,40 +91,43 @@ export function storeChunks(
   to: { readonly generationId: number; readonly ingestionId: number; readonly ownedSeconds: number },
   prepared: readonly PreparedDocument[],
 ): Promise<number> {
-  return db.transact(async (tx) => {
-    const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-      to.generationId,
-    ])
-    if (generation.length === 0) return 0
-    const held = await holdDocuments(tx, prepared)
-    const documents = prepared.filter((document) => held.has(document.id))
-    if (documents.length === 0) return 0
-    const ids = documents.map((document) => document.id)
-    await tx.query(
-      `delete from millrace.chunks c
+  return db.transact(
+    async (tx) => {
+      const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
+        to.generationId,
+      ])
+      if (generation.length === 0) return 0
+      const held = await holdDocuments(tx, prepared)
+      const documents = prepared.filter((document) => held.has(document.id))
+      if (documents.length === 0) return 0
+      const ids = documents.map((document) => document.id)
+      await tx.query(
+        `delete from millrace.chunks c
        where c.document_id = any($1) and c.generation_id = $2
          and not exists (
            select 1 from millrace.published p
            where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
          )`,
-      [ids, to.generationId],
-    )
-    await tx.query(
-      `delete from millrace.parents c
+        [ids, to.generationId],
+      )
+      await tx.query(
+        `delete from millrace.parents c
        where c.document_id = any($1) and c.generation_id = $2
          and not exists (
            select 1 from millrace.published p
            where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
          )`,
-      [ids, to.generationId],
-    )
-    await insertChunks(tx, to.generationId, documents)
-    const added = await insertPending(tx, to, documents)
-    await markPrepared(tx, documents, to.ownedSeconds)
-    await countPrepared(tx, to.ingestionId, documents, added)
-    await publish(tx, to.generationId, ids)
-    return added
-  })
+        [ids, to.generationId],
+      )
+      await insertChunks(tx, to.generationId, documents)
+      const added = await insertPending(tx, to, documents)
+      await markPrepared(tx, documents, to.ownedSeconds)
+      await countPrepared(tx, to.ingestionId, documents, added)
+      await publish(tx, to.generationId, ids)
+      return added
+    },
+    { durable: false },
+  )
 }
 
 /** Locks the documents, in the order of their ids, that are still what they were when they were claimed. */
@@ -160,7 +163,7 @@ const CHUNK_COLUMNS = [
   column('context', text, (row: FlatChunk) => row.context),
   column('text', text, (row: FlatChunk) => row.text),
   column('headings', textArray, (row: FlatChunk) => row.headings),
-  column('place', nullable(jsonb), (row: FlatChunk) => row.place),
+  column('place', nullable(jsonb), (row: FlatChunk) => placeJson(row.place)),
   column('parent', nullable(int4), (row: FlatChunk) => row.parent),
 ]
 
@@ -172,7 +175,7 @@ const PARENT_COLUMNS = [
   column('end_at', int4, (row: FlatParent) => row.endAt),
   column('text', text, (row: FlatParent) => row.text),
   column('headings', textArray, (row: FlatParent) => row.headings),
-  column('place', nullable(jsonb), (row: FlatParent) => row.place),
+  column('place', nullable(jsonb), (row: FlatParent) => placeJson(row.place)),
 ]
 
 async function insertChunks(
