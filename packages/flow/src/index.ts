@@ -15,7 +15,8 @@ export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
 export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
 export { openReading, type Reading } from './reading.js'
-export { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
+export { placeOf } from './place.js'
+export { canonicalJson, changedRecipe, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export {
   type DocumentDetail,
@@ -44,6 +45,7 @@ export {
 } from './verbs/ingestions.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
+export { type Preview, type PreviewChunk, type PreviewWishes, previewChunks } from './verbs/preview.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   missingText,

@@ -96,7 +96,7 @@ function check(chunking: Chunking, model: ModelManifest): void {
 }
 
 /** The defaults, but for what was given. */
-const given = <T extends object>(defaults: T, wished: Wished<T>): T => ({
+const given = <T extends object>(defaults: T, wished: Wished<NoInfer<T>>): T => ({
   ...defaults,
   ...Object.fromEntries(Object.entries(wished).filter(([, value]) => value !== undefined)),
 })

@@ -27,6 +27,7 @@ export {
 export {
   type DomainRow,
   deleteDomain,
+  type GenerationModel,
   generationModel,
   getDomain,
   insertDomain,

@@ -53,7 +53,10 @@ const LOCAL = CHUNKING_KINDS.filter((kind) => kind !== 'fixed' && kind !== 'docu
 function* insertions(text: string, fresh: string, random: Random, count: number): Generator<string> {
   yield `${fresh.trim()}\n\n${text}`
   yield text + fresh
-  const ends = [...text.matchAll(/[.!?](?=\s)|[。！？]/g)].map((match) => match.index + match[0].length)
+  // Behind a sentence of a heading it would rename the section, and that is in the context of all its chunks.
+  const ends = [...text.matchAll(/[.!?](?=\s)|[。！？]/g)]
+    .map((match) => match.index + match[0].length)
+    .filter((at) => text[text.lastIndexOf('\n', at - 1) + 1] !== '#')
   for (let place = 0; place < count; place++) {
     const at = ends[place === 0 ? ends.length >> 1 : Math.floor(random() * ends.length)] ?? 0
     yield text.slice(0, at) + fresh.trimEnd() + text.slice(at)

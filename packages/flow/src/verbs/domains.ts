@@ -9,7 +9,7 @@ import {
   deleteDomain as removeDomain,
   updateDomain as updateRow,
 } from '@millrace/store'
-import { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from '../recipe.js'
+import { canonicalJson, changedRecipe, type Recipe, type RecipeWishes, recipeHash, recipeOf } from '../recipe.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe
@@ -91,11 +91,8 @@ function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void
   const { model, cleaning, chunking } = change
   if (model === undefined && cleaning === undefined && chunking === undefined) return
   const { recipe } = domain
-  const { version: _version, ...given } = recipe.chunking
-  const wanted = recipeOf(deps.engine.manifest(model ?? recipe.model), {
-    cleaning: { ...recipe.cleaning.steps, ...cleaning },
-    chunking: { ...given, ...chunking },
-  })
+  const manifest = deps.engine.manifest(model ?? recipe.model)
+  const wanted = { ...changedRecipe(recipe, manifest, { cleaning, chunking }), model: manifest.id }
   const fields = (['model', 'cleaning', 'chunking'] as const).filter(
     (field) => canonicalJson(wanted[field]) !== canonicalJson(recipe[field]),
   )

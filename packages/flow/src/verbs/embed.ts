@@ -4,6 +4,7 @@ import {
   countAttempt,
   type Db,
   type FailedText,
+  type GenerationModel,
   generationModel,
   type Lease,
   type LeasedText,
@@ -45,7 +46,6 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
   )
   try {
     const texts = await openLease(db, lease, SHARED_ATTEMPTS_MAX)
-    const { model } = made
     const changed = modelChanged(deps.engine, made)
     if (changed !== undefined) {
       return await store(
@@ -58,9 +58,9 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
     }
     const shared = texts.filter((text) => !text.isSuspect)
     const suspects = texts.filter((text) => text.isSuspect)
-    const results = await embed(deps, lease, model, shared)
+    const results = await embed(deps, lease, made, shared)
     const stored = await store(deps, lease, shared, results, suspects.length === 0)
-    return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, model, suspects))
+    return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, made, suspects))
   } finally {
     clearInterval(beat)
   }
@@ -70,7 +70,7 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
 async function embedSuspects(
   deps: Deps,
   lease: Lease,
-  model: string,
+  made: GenerationModel,
   suspects: readonly LeasedText[],
 ): Promise<StoredLease> {
   let stored: StoredLease = { texts: 0, tokens: 0 }
@@ -78,7 +78,7 @@ async function embedSuspects(
   for (const text of suspects) {
     const attempts = await countAttempt(deps.db, lease, text.hash)
     try {
-      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, model, [text])
+      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, made, [text])
       stored = add(stored, await store(deps, lease, [text], results, false))
     } catch (error) {
       broken = error
@@ -100,7 +100,7 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
 async function embed(
   { db, engine }: Deps,
   lease: Lease,
-  model: string,
+  { model, pooling }: GenerationModel,
   texts: readonly LeasedText[],
 ): Promise<(Embedded | EmbedFailure)[]> {
   try {
@@ -109,6 +109,7 @@ async function embed(
       texts: texts.map(({ context, text }) => context + text),
       kind: 'document',
       priority: 'bulk',
+      ...(pooling === null ? {} : { windowPooling: pooling }),
     })
   } catch (error) {
     // A server may be away for hours: the documents wait for it, they do not fail after five tries.
