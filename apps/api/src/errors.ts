@@ -15,6 +15,8 @@ export interface ErrorBody {
 /** What a code means over HTTP. A code that is not here is our fault: 500. docs/errors.md lists them all. */
 export const STATUS: Readonly<Record<string, number>> = {
   BAD_CHUNKING: 400,
+  CHUNK_SIZE_TOO_SMALL: 400,
+  CONTEXT_TOO_LONG: 400,
   BODY_INCOMPLETE: 400,
   EMPTY_TEXT: 400,
   INVALID_REQUEST: 400,
@@ -39,6 +41,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   INGESTION_ENDED: 409,
   NEEDS_GENERATION: 409,
   BODY_TOO_LARGE: 413,
+  TEXT_TOO_LONG: 413,
   TOO_MANY_DOCUMENTS: 413,
   URI_TOO_LONG: 414,
   UNSUPPORTED_MEDIA_TYPE: 415,

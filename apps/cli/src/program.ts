@@ -4,6 +4,7 @@ import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
+import { addChunk } from './chunk.js'
 import { allDomains, domainPath, requireDomain } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { findFiles } from './files.js'
@@ -122,6 +123,7 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
       print(options, { url: client.url, domains }, () => `Millrace at ${client.url}\n${showDomains(domains)}`)
     })
 
+  addChunk(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
