@@ -4,6 +4,7 @@ import { outsideCode } from './code.js'
 // Not: brackets and quotes, and what is syntax in Markdown, paths and markup.
 const RUN = /((?![`<>|\\/"'&%#@$^+])[\p{S}\p{Po}\p{Pd}\p{Pc}])\1{3}/gu
 const WORD = /[\p{L}\p{N}]/u
+const RULER = /[|:]/
 const ASCII_KEPT = 3
 /** A line of dashes: three would be front matter at the start of a text. */
 const RULE_KEPT = 4
@@ -23,7 +24,7 @@ export function symbolRuns(text: string): Rewritten | null {
       while (end + symbol.length <= to && text.startsWith(symbol, end)) end += symbol.length
       RUN.lastIndex = end
       const isAscii = symbol.charCodeAt(0) < 0x80
-      if (end > to || (isAscii && joins(text, match.index, end))) continue
+      if (end > to || (isAscii && (joins(text, match.index, end) || isRuler(text, match.index, end)))) continue
       const kept = !isAscii ? 1 : symbol === '-' && isLine(text, match.index, end) ? RULE_KEPT : ASCII_KEPT
       const by = symbol.repeat(kept)
       if (end - match.index > by.length) edits.replace(match.index, end, by)
@@ -34,6 +35,10 @@ export function symbolRuns(text: string): Rewritten | null {
 
 const joins = (text: string, start: number, end: number): boolean =>
   start > 0 && WORD.test(text.charAt(start - 1)) && WORD.test(text.charAt(end))
+
+/** The rule below a table's header belongs to the step for tables. */
+const isRuler = (text: string, start: number, end: number): boolean =>
+  RULER.test(text.charAt(start - 1)) || RULER.test(text.charAt(end))
 
 /** Whether nothing but the run stands on its line. */
 function isLine(text: string, start: number, end: number): boolean {
