@@ -175,7 +175,7 @@ describe('headings, pages, parents', () => {
     const recipe = recipeOf(manifest, { chunking: { kind: 'document' } })
     const { chunks, cut } = await prepareDocument({ title: 'T', text: manual }, recipe, tokenizer.count)
     expect(chunks).toMatchObject([{ context: 'T\n', text: manual, startAt: 0, endAt: manual.length }])
-    expect(chunks[0]?.tokens).toBeGreaterThan(600)
+    expect(chunks[0]?.tokens).toBeGreaterThan(512)
     expect(cut).toBe(0)
   })
 
