@@ -9,7 +9,8 @@ const TOPICS = ['apples', 'trains', 'rivers', 'violins', 'snow', 'bread', 'lamps
 const LONG = TOPICS.map((topic) => {
   const lines = Array.from(
     { length: 8 },
-    (_, i) => `Fact ${i} about ${topic} is that people who know ${topic} like fact ${i + 1} of ${topic} more.`,
+    (_, i) =>
+      `Fact ${i} about ${topic} is that people who know ${topic} like fact ${i + 1} of ${topic} more.`,
   )
   return `## All about ${topic}\n\n${lines.join(' ')}`
 }).join('\n\n')
@@ -77,7 +78,10 @@ for (const backend of backends()) {
 
     test('of small chunks the parents are the hits, each once, as many as are asked for', async () => {
       await create('parents', { kind: 'parent', size: 48, parentSize: 200 })
-      await submit('parents', [{ id: 'long', text: LONG }, { id: 'short', text: 'Trains are late.' }])
+      await submit('parents', [
+        { id: 'long', text: LONG },
+        { id: 'short', text: 'Trains are late.' },
+      ])
       const three = await search('parents', 'violins', 3)
       expect(three).toHaveLength(3)
       const [best] = three
@@ -88,7 +92,9 @@ for (const backend of backends()) {
       const spans = all.map(({ documentId, start }) => `${documentId} ${start}`)
       expect(new Set(spans).size).toBe(spans.length)
       expect(all.length).toBeGreaterThanOrEqual(TOPICS.length + 1)
-      expect(all.map((hit) => hit.similarity)).toEqual(all.map((hit) => hit.similarity).toSorted((a, b) => b - a))
+      expect(all.map((hit) => hit.similarity)).toEqual(
+        all.map((hit) => hit.similarity).toSorted((a, b) => b - a),
+      )
     })
 
     test('a whole document is one hit, however long', async () => {
@@ -110,7 +116,10 @@ for (const backend of backends()) {
       expect(status).toBe(200)
       const { chunks, cut } = previewSchema.parse(answer)
       expect(cut).toBe(0)
-      expect(chunks[0]).toMatchObject({ context: 'Facts\nAll about apples\n', headings: ['All about apples'] })
+      expect(chunks[0]).toMatchObject({
+        context: 'Facts\nAll about apples\n',
+        headings: ['All about apples'],
+      })
       expect(Math.max(...chunks.map(({ tokens }) => tokens))).toBeLessThanOrEqual(96)
       expect(chunks.some(({ overlap }) => overlap > 0)).toBe(true)
       for (const chunk of chunks) expect(LONG.slice(chunk.start, chunk.end)).toBe(chunk.text)

@@ -10,13 +10,20 @@ export {
 export { type Backends, openBackends } from './backends.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
 export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
 export { openReading, type Reading } from './reading.js'
-export { placeOf } from './place.js'
-export { canonicalJson, changedRecipe, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
+export {
+  canonicalJson,
+  changedRecipe,
+  type Recipe,
+  type RecipeWishes,
+  recipeHash,
+  recipeOf,
+} from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export {
   type DocumentDetail,

@@ -147,7 +147,7 @@ describe('headings, pages, parents', () => {
     }
   })
 
-  test('a template of one\'s own; a line of it without anything to say is left out', async () => {
+  test("a template of one's own; a line of it without anything to say is left out", async () => {
     const template = 'About: {title}\nSection: {headings}\n'
     const recipe = recipeOf(manifest, { chunking: { size: 96, template } })
     const { chunks } = await prepareDocument({ title: null, text: manual }, recipe, tokenizer.count)
@@ -156,7 +156,9 @@ describe('headings, pages, parents', () => {
   })
 
   test('children lie in their parents, whose spans are in the text as submitted', async () => {
-    const recipe = recipeOf(manifest, { chunking: { kind: 'parent', size: 64, parentSize: 256, overlap: 16 } })
+    const recipe = recipeOf(manifest, {
+      chunking: { kind: 'parent', size: 64, parentSize: 256, overlap: 16 },
+    })
     const text = manual.replaceAll('\n', '\r\n')
     const { chunks, parents, cut } = await prepareDocument({ title: null, text }, recipe, tokenizer.count)
     expect(cut).toBe(0)
@@ -205,9 +207,28 @@ describe('headings, pages, parents', () => {
     [[{ kind: 'sheet', number: 1, name: 'Prices', start: 0 }], 2, 4, { sheet: 'Prices' }],
     [[{ kind: 'slide', number: 3, start: 0 }], 2, 4, { slide: 3 }],
     [[{ kind: 'page', number: 1, start: 10 }], 2, 4, null],
-    [[{ kind: 'page', number: 1, start: 0 }, { kind: 'page', number: 2, start: 10 }], 4, 10, { page: 1 }],
-    [[{ kind: 'page', number: 1, start: 0 }, { kind: 'page', number: 2, start: 10 }], 4, 11, { page: 1, pageTo: 2 }],
-  ] as [LayoutPart[], number, number, unknown][])('the place of a span: %j %d to %d', (layout, start, end, place) => {
-    expect(placeOf(layout, start, end)).toEqual(place)
-  })
+    [
+      [
+        { kind: 'page', number: 1, start: 0 },
+        { kind: 'page', number: 2, start: 10 },
+      ],
+      4,
+      10,
+      { page: 1 },
+    ],
+    [
+      [
+        { kind: 'page', number: 1, start: 0 },
+        { kind: 'page', number: 2, start: 10 },
+      ],
+      4,
+      11,
+      { page: 1, pageTo: 2 },
+    ],
+  ] as [LayoutPart[], number, number, unknown][])(
+    'the place of a span: %j %d to %d',
+    (layout, start, end, place) => {
+      expect(placeOf(layout, start, end)).toEqual(place)
+    },
+  )
 })

@@ -95,7 +95,8 @@ test('canonical JSON sorts keys at every depth and leaves lists as they are', ()
 
 describe('each kind of chunking', () => {
   test('has defaults of its own', () => {
-    const of = (kind: 'markdown' | 'document' | 'parent' | 'sentence') => recipeOf(minilm, { chunking: { kind } }).chunking
+    const of = (kind: 'markdown' | 'document' | 'parent' | 'sentence') =>
+      recipeOf(minilm, { chunking: { kind } }).chunking
     expect(of('markdown')).toMatchObject({ size: 256, context: 'headings' })
     expect(of('document')).toMatchObject({ pooling: 'mean', context: 'title' })
     expect(of('parent')).toMatchObject({ size: 128, parentSize: 512 })

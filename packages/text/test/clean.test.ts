@@ -104,13 +104,23 @@ describe('each step, alone', () => {
       'Part ... 12 ★ ok · wow!!! 。 😀',
     )
     expect(run('Title\n========\n\n--------\n\na ~~~~', 'symbolRuns')).toBe('Title\n===\n\n----\n\na ~~~')
-    for (const kept of ['#### H', '```\n=====\n```', '~~~~\n.....\n~~~~', '`=====`', 'a____b', '((((x))))', '...']) {
+    for (const kept of [
+      '#### H',
+      '```\n=====\n```',
+      '~~~~\n.....\n~~~~',
+      '`=====`',
+      'a____b',
+      '((((x))))',
+      '...',
+    ]) {
       expect(run(kept, 'symbolRuns')).toBe(kept)
     }
   })
 
   test('a step that is not named is off: recipes that are older do not know it', () => {
-    expect(clean('ＡＢ <b>x</b> =====', { newlines: true, whitespace: true }).text).toBe('ＡＢ <b>x</b> =====')
+    expect(clean('ＡＢ <b>x</b> =====', { newlines: true, whitespace: true }).text).toBe(
+      'ＡＢ <b>x</b> =====',
+    )
   })
 
   test('a step that is off leaves its matter in place', () => {

@@ -1,4 +1,11 @@
-import { CHUNKING_DEFAULTS, type ChunkingOptions, chunk, divideText, fitContexts, templateOf } from '@millrace/text'
+import {
+  CHUNKING_DEFAULTS,
+  type ChunkingOptions,
+  chunk,
+  divideText,
+  fitContexts,
+  templateOf,
+} from '@millrace/text'
 import { describe, expect, test } from 'vitest'
 import { englishSentence, seeded } from './samples.js'
 
@@ -48,7 +55,10 @@ describe('markdown', () => {
 
   test('tables and code are whole where they fit, else divided at lines', async () => {
     const table = `| name | text |\n|---|---|\n${'| a | It is. So it is. |\n'.repeat(4)}`.trim()
-    const { chunks } = await divide(`${prose(5, 3)}\n\n${table}\n\n${prose(6, 3)}`, { kind: 'markdown', size: 96 })
+    const { chunks } = await divide(`${prose(5, 3)}\n\n${table}\n\n${prose(6, 3)}`, {
+      kind: 'markdown',
+      size: 96,
+    })
     expect(chunks.some((each) => each.text.includes(table))).toBe(true)
     const rows = Array.from({ length: 40 }, (_, row) => `| row ${row} | It is. So it is. |`)
     const long = await divide(rows.join('\n'), { kind: 'markdown', size: 64 })
@@ -59,7 +69,8 @@ describe('markdown', () => {
 })
 
 test('sentence: ends are those of Unicode, in any script', async () => {
-  const text = '今日は晴れです。明日は雨でしょう！你好。再见？สวัสดีครับ ผมชื่อสมชาย One is here. Two is there. '.repeat(6)
+  const text =
+    '今日は晴れです。明日は雨でしょう！你好。再见？สวัสดีครับ ผมชื่อสมชาย One is here. Two is there. '.repeat(6)
   const { chunks } = await divide(text, { kind: 'sentence', size: 48 })
   for (const each of chunks.slice(0, -1)) expect(each.text).toMatch(/[。！？.]$/)
 })
@@ -118,7 +129,8 @@ describe('contexts', () => {
       text,
       options: { ...CHUNKING_DEFAULTS, size: 64, overlap: 10 },
       count,
-      context: async (paths) => paths.map((path) => `${path.join(' > ')} ${'x'.repeat(4 * path.join('').length)}\n`),
+      context: async (paths) =>
+        paths.map((path) => `${path.join(' > ')} ${'x'.repeat(4 * path.join('').length)}\n`),
     })
     for (const { context, text: own, tokens, headings } of chunks) {
       expect(context.startsWith(headings.join(' > '))).toBe(true)

@@ -9,7 +9,14 @@ import {
   deleteDomain as removeDomain,
   updateDomain as updateRow,
 } from '@millrace/store'
-import { canonicalJson, changedRecipe, type Recipe, type RecipeWishes, recipeHash, recipeOf } from '../recipe.js'
+import {
+  canonicalJson,
+  changedRecipe,
+  type Recipe,
+  type RecipeWishes,
+  recipeHash,
+  recipeOf,
+} from '../recipe.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe

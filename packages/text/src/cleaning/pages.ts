@@ -33,10 +33,18 @@ export function pageHeaders(text: string, starts: readonly number[] = []): Rewri
   if (!hasFeeds && starts.length < PAGES_MIN) return null
   const edits = new Edits(text)
   const spans = pagesOf(text, starts)
-  const pages = (spans.length > PAGES_MAX ? [] : spans).map(([from, to], index) => edgesOf(text, from, to, index))
+  const pages = (spans.length > PAGES_MAX ? [] : spans).map(([from, to], index) =>
+    edgesOf(text, from, to, index),
+  )
   const least = Math.max(PAGES_MIN, Math.ceil(pages.length * PAGES_SHARE))
-  const tops = repeated(pages.map(({ top }) => top), least)
-  const bottoms = repeated(pages.map(({ bottom }) => bottom), least)
+  const tops = repeated(
+    pages.map(({ top }) => top),
+    least,
+  )
+  const bottoms = repeated(
+    pages.map(({ bottom }) => bottom),
+    least,
+  )
   let feed = hasFeeds ? text.indexOf('\f') : -1
   const feedsBefore = (at: number): void => {
     for (; feed >= 0 && feed < at; feed = text.indexOf('\f', feed + 1)) edits.replace(feed, feed + 1, '\n')
@@ -90,7 +98,8 @@ function lineOf(text: string, start: number, end: number, page: number): Line | 
   if (raw.length > LINE_CHARS_MAX || KEPT.test(raw)) return { start, end, keys: [] }
   const numbers = [...line.matchAll(NUMBER)].map(([digits]) => Number(digits) - page)
   const shape = line.replaceAll(NUMBER, '#')
-  const keys = numbers.length === 0 ? [] : [numbers.at(0), numbers.at(-1)].map((offset) => `#${offset} ${shape}`)
+  const keys =
+    numbers.length === 0 ? [] : [numbers.at(0), numbers.at(-1)].map((offset) => `#${offset} ${shape}`)
   return { start, end, keys: [`=${line}`, ...new Set(keys)] }
 }
 
