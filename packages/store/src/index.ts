@@ -1,3 +1,13 @@
+export {
+  cancelDocuments,
+  isRunning,
+  listHalfway,
+  type Marked,
+  markCancelled,
+  markResumed,
+  type Resumed,
+  resumeDocuments,
+} from './cancel.js'
 export { type Db, type DbKind, type DbOptions, openDb, type Session, type Tx } from './connect.js'
 export {
   type ChunkRow,
@@ -27,10 +37,15 @@ export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
+  type IndexState,
   type IngestionError,
+  type IngestionRejection,
   type IngestionRow,
   insertIngestion,
   listIngestionErrors,
+  listIngestionRejections,
+  listIngestions,
+  listRunning,
   sealIngestion,
 } from './ingestions.js'
 export {
@@ -38,9 +53,11 @@ export {
   type DispatchPolicy,
   dispatch,
   type FailedText,
+  isWanted,
   type Lease,
   type LeasedText,
   listLeases,
+  noteBreak,
   openLease,
   renewLease,
   type StoredLease,
@@ -58,6 +75,7 @@ export {
   type PreparedParent,
   storeChunks,
 } from './prepare.js'
+export { type Standing, standings } from './reasons.js'
 export type {
   DocumentState,
   IngestionState,
@@ -68,6 +86,7 @@ export type {
   Place,
 } from './schema.js'
 export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export { countRunning, indexStates } from './status.js'
 export {
   type Backlog,
   backlog,
@@ -79,4 +98,11 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countVectors, type VectorRow } from './vectors.js'
-export { listWorkers, removeWorker, reportWorker, type WorkerRow, workerSlots } from './workers.js'
+export {
+  type LivingWorker,
+  listWorkers,
+  removeWorker,
+  reportWorker,
+  type WorkerRow,
+  workerSlots,
+} from './workers.js'
