@@ -8,9 +8,11 @@ export { runProgram } from './program.js'
 export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
 export { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
   type DocumentDetail,
   type DocumentPage,
+  type DocumentSummary,
   deleteDocument,
   getDocument,
   listDocuments,
@@ -30,6 +32,10 @@ export {
   describe as describeIngestion,
   getIngestion,
   type Ingestion,
+  type IngestionPage,
+  listIngestions,
+  type Report,
+  type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
 export { prepareRange } from './verbs/prepare.js'
@@ -41,5 +47,7 @@ export {
   search,
   similarity,
 } from './verbs/search.js'
+export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type Submission, submitDocuments } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export { type Waiting, waitingOf } from './waiting.js'

@@ -9,6 +9,7 @@ import {
 } from '@millrace/store'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
+import { finishHalfway } from './cancel.js'
 
 interface Deps {
   readonly db: Db
@@ -17,6 +18,8 @@ interface Deps {
 }
 
 export interface Swept {
+  /** Ingestions that somebody had left half-way between cancelled and not. */
+  readonly halfway: number
   readonly ranges: number
   readonly leases: number
   readonly rechecked: number
@@ -36,13 +39,14 @@ const ORPHAN_SECONDS = 3_600
 export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept | undefined> {
   // A little less than the period, so that a loop that is early by a moment does not skip its turn.
   if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
+  const halfway = await finishHalfway({ db, queues, settings })
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
   const leases = await listLeases(db, settings.sweepSeconds)
   await queues.addEmbed(leases)
   const rechecked = await recheckDocuments(db, settings.ownedSeconds)
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   const indexed = await buildIndex(db, { rowsMin: settings.indexRowsMin })
-  return { ranges, leases: leases.length, rechecked, orphans, indexed }
+  return { halfway, ranges, leases: leases.length, rechecked, orphans, indexed }
 }
 
 async function reclaim(db: Db, queues: Queues, ownedSeconds: number): Promise<number> {
