@@ -96,11 +96,38 @@ export const submissionOut = z.object({
   ),
 })
 
+/** Values that belong to a code; each says of which in flow's `Waiting`. */
+const waiting = z
+  .object({
+    code: z.enum([
+      'CANCELLING',
+      'NO_WORKER',
+      'SENDING',
+      'QUEUED',
+      'PREPARING',
+      'RETRYING',
+      'WAITS_FOR_TEXTS',
+    ]),
+    message: z.string(),
+    lastSeenSeconds: z.int().nullable().optional().describe('NO_WORKER: since the last sign of life of any'),
+    ahead: z.int().optional().describe('QUEUED, SENDING: documents that may be prepared before it, at most'),
+    attempts: z.int().optional().describe('RETRYING: how often it, or one of its texts, was begun'),
+    error: z.object({ code: z.string(), message: z.string() }).optional(),
+    missing: z.int().optional().describe('Its texts without a vector'),
+    leased: z.int().optional().describe('Of those, the ones that a worker has'),
+  })
+  .nullable()
+  .describe('What an open document waits for; null for one that has come to its end')
+
 const documentState = z.enum(['received', 'preparing', 'embedding', 'ready', 'failed', 'cancelled'])
 export const documentOut = z.object({
   id: z.string(),
   title: z.string().nullable(),
   state: documentState,
+  ageSeconds: z
+    .number()
+    .describe('While it is open, since it was submitted or resumed; then since it came to its end'),
+  waiting,
   revision: z.int(),
   ingestion: z.string(),
   metadata,
@@ -130,24 +157,102 @@ export const documentsQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 })
 
+const grouped = z.array(
+  z.object({
+    code: z.string(),
+    count: z.int(),
+    example: z.object({ document: z.string(), message: z.string() }),
+  }),
+)
+const refused = z.array(
+  z.object({
+    code: z.string(),
+    count: z.int(),
+    example: z.record(z.string(), z.unknown()).describe('{index, id?, message} of the first'),
+  }),
+)
+const indexState = z
+  .object({
+    state: z.enum(['none', 'building', 'ready']).describe('none: search is exact'),
+    phase: z.string().optional(),
+    percent: z.number().optional().describe('Of this phase'),
+  })
+  .describe("The index of the domain's vectors")
+const chunkCounts = z.object({ total: z.int(), embedded: z.int(), reused: z.int() })
+const tokenCounts = z.object({ total: z.int(), embedded: z.int() })
+
 export const ingestionOut = z.object({
   id: z.string(),
   domain: z.string(),
   state: z.enum(['running', 'cancelled', 'finished']),
+  receiving: z.boolean().describe('Documents are still being sent'),
   documents: counts.extend({ unchanged: z.int().describe('part of ready') }),
-  chunks: z.object({ total: z.int(), embedded: z.int(), reused: z.int() }),
-  tokens: z.object({ total: z.int(), embedded: z.int() }),
-  tokensPerSecond: z.number().nullable(),
-  etaSeconds: z.number().nullable(),
-  errors: z.array(
-    z.object({
-      code: z.string(),
-      count: z.int(),
-      example: z.object({ document: z.string(), message: z.string() }),
-    }),
-  ),
+  chunks: chunkCounts,
+  tokens: tokenCounts,
+  tokensPerSecond: z
+    .number()
+    .nullable()
+    .describe('Of the last one or two minutes; once it has ended, of all the time it worked'),
+  etaSeconds: z.number().nullable().describe('null until it can be told, and while receiving'),
+  errors: grouped.describe('Of documents that failed'),
+  rejected: z.object({ total: z.int(), codes: refused }).describe('Documents that were not taken'),
+  index: indexState,
+  sync: z
+    .object({
+      source: z.string(),
+      state: z.enum(['waiting', 'done', 'skipped']),
+      deleted: z.int(),
+      reason: z.string().nullable(),
+    })
+    .nullable(),
+  report: z
+    .object({
+      seconds: z.number(),
+      documents: z.object({
+        sent: z.int(),
+        ready: z.int(),
+        unchanged: z.int(),
+        failed: z.int(),
+        cancelled: z.int(),
+        refused: z.int(),
+        deleted: z.int(),
+      }),
+      chunks: chunkCounts,
+      tokens: tokenCounts,
+      refused,
+      failed: grouped,
+      textCut: z.object({
+        characters: z.int().describe('Of cleaned text, white space aside, that are in no chunk'),
+      }),
+    })
+    .nullable()
+    .describe('null until it has ended'),
   startedAt: z.string(),
   finishedAt: z.string().nullable(),
+})
+export const ingestionsPage = z.object({ ingestions: z.array(ingestionOut), cursor: z.string().nullable() })
+export const ingestionsQuery = z.strictObject({
+  cursor: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+})
+
+export const statusOut = z.object({
+  workers: z.array(
+    z.object({
+      id: z.string(),
+      host: z.string(),
+      pid: z.int(),
+      slots: z.int().describe('Leases it works on at once'),
+      tokens: z.int().describe('Embedded since it started'),
+      tokensPerSecond: z.number().nullable(),
+      lastSeenSeconds: z.number(),
+      startedAt: z.string(),
+    }),
+  ),
+  backlog: z.object({ documents: z.int(), texts: z.int(), leases: z.int() }),
+  running: z.int().describe('Ingestions that run'),
+  ingestions: z.array(ingestionOut).describe('The oldest 20 of them'),
+  domains: z.array(z.object({ name: z.string(), model: z.string(), documents: counts, index: indexState })),
 })
 
 export const searchIn = z.strictObject({

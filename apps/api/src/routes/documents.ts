@@ -1,5 +1,6 @@
 import { CodedError } from '@millrace/errors'
 import {
+  type DocumentSummary,
   deleteDocument,
   findDomain,
   getDocument,
@@ -7,7 +8,6 @@ import {
   requireSameModel,
   submitDocuments,
 } from '@millrace/flow'
-import type { DocumentRow } from '@millrace/store'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
@@ -111,10 +111,12 @@ export const documentRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) 
   )
 }
 
-const show = (row: DocumentRow): z.infer<typeof documentOut> => ({
+const show = (row: DocumentSummary): z.infer<typeof documentOut> => ({
   id: row.externalId,
   title: row.title,
   state: row.state,
+  ageSeconds: row.ageSeconds,
+  waiting: row.waiting,
   revision: row.revision,
   ingestion: String(row.ingestionId),
   metadata: { ...row.metadata },
