@@ -15,6 +15,7 @@ import {
   openBackends,
   openLog,
   openPreparer,
+  openReading,
   prepareRange,
   readSettings,
   resumeIngestion,
@@ -27,6 +28,7 @@ import {
   markResumed,
   reportWorker,
   storeLease,
+  syncSources,
 } from '@millrace/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backends, type Place } from './support/backends.js'
@@ -45,6 +47,7 @@ afterAll(() => engine.close())
 for (const backend of backends()) {
   describe(`cancelling and resuming, ${backend.name}`, () => {
     const preparer = openPreparer(log)
+    const reading = openReading(readSettings({}), log)
     let place: Place
     let running: Backends
     let ranges: DocumentRange[] = []
@@ -53,6 +56,7 @@ for (const backend of backends()) {
       db: running.db,
       engine,
       preparer,
+      ...reading,
       log,
       settings: settings(),
       queues: {
@@ -66,6 +70,7 @@ for (const backend of backends()) {
     })
     afterAll(async () => {
       await preparer.close()
+      await reading.close()
       await running.close()
       await place.remove()
     })
@@ -208,6 +213,31 @@ for (const backend of backends()) {
       await resumeIngestion(deps(), first)
       await embedAll()
       expect(await getIngestion(deps(), first)).toMatchObject({ state: 'finished', documents: { ready: 2 } })
+    })
+
+    test('a sync deletes what is gone once a resumed ingestion has succeeded, never while it is cancelled', async () => {
+      const domain = await create('sync')
+      const options = { source: 'wiki', sync: 'full' } as const
+      const sync = async (given: { id: string; text: string }[]) =>
+        (await submitDocuments(deps(), domain, given, options)).ingestion
+      await sync(documents(3, 'sync'))
+      await prepare()
+      await embedAll()
+      await syncSources(running.db)
+      const id = await sync([{ id: 'sync-0', text: 'Another text for the first.' }])
+      await prepare()
+      await cancelIngestion(deps(), id)
+      await syncSources(running.db)
+      expect(await getIngestion(deps(), id)).toMatchObject({ sync: { state: 'waiting', deleted: 0 } })
+      await resumeIngestion(deps(), id)
+      await embedAll()
+      expect(await getIngestion(deps(), id)).toMatchObject({ state: 'running' })
+      await syncSources(running.db)
+      expect(await getIngestion(deps(), id)).toMatchObject({
+        state: 'finished',
+        sync: { source: 'wiki', state: 'done', deleted: 2, reason: null },
+        report: { documents: { sent: 1, ready: 1, deleted: 2 } },
+      })
     })
 
     test('failed documents of a finished ingestion are tried again, and no longer counted among its errors', async () => {

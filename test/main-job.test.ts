@@ -436,6 +436,7 @@ for (const backend of backends()) {
         '/v1/domains/{name}',
         '/v1/domains/{name}/documents',
         '/v1/domains/{name}/documents/{id}',
+        '/v1/domains/{name}/documents/{id}/file',
         '/v1/domains/{name}/ingestions',
         '/v1/domains/{name}/search',
         '/v1/ingestions/{id}',

@@ -9,6 +9,7 @@ import {
   openBackends,
   openLog,
   openPreparer,
+  openReading,
   prepareRange,
   readSettings,
   submitDocuments,
@@ -53,6 +54,8 @@ for (const backend of backends()) {
     let place: Place
     let running: Backends
     let engine: Engine
+    // No file, no URL: what is submitted here is text.
+    const reading = openReading(readSettings({}), log)
     const settings = () => readSettings({ ...TEST_ENV, ...place.env })
     beforeAll(async () => {
       place = await backend.open()
@@ -69,7 +72,8 @@ for (const backend of backends()) {
     /** Does by hand what the worker's loops do: prepares what was submitted, then embeds lease after lease. */
     async function work(deps: { engine: Engine }, rangesOf: readonly DocumentRange[], leases: Lease[]) {
       const { db } = running
-      for (const range of rangesOf) await prepareRange({ db, engine, preparer, settings: settings() }, range)
+      for (const range of rangesOf)
+        await prepareRange({ db, engine, preparer, ...reading, settings: settings() }, range)
       leases.push(...(await dispatch(db, POLICY)))
       const outcomes: unknown[] = []
       for (const lease of leases) {

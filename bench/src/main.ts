@@ -9,6 +9,11 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchAgain } from './ingest/again.js'
+import { benchInsert } from './ingest/insert.js'
+import { benchLangchain } from './ingest/langchain.js'
+import { benchMillion } from './ingest/million.js'
+import { benchNull } from './ingest/null.js'
 import { benchLag } from './lag.js'
 import { benchLevels } from './levels.js'
 import { benchPipeline } from './pipeline.js'
@@ -34,6 +39,11 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/latency': benchLatency,
   'engine/isolation': benchIsolation,
   'engine/budget': benchBudget,
+  'ingest/again': benchAgain,
+  'ingest/insert': benchInsert,
+  'ingest/null': benchNull,
+  'ingest/million': benchMillion,
+  'ingest/langchain': benchLangchain,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,

@@ -1,7 +1,7 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import type { Backends, Log, Settings } from '@millrace/flow'
-import { chooseModel, listDomains } from '@millrace/flow'
+import { chooseModel, listDomains, openPreparer, openReading } from '@millrace/flow'
 import { buildServer } from './server.js'
 
 export interface RunningApi {
@@ -18,7 +18,14 @@ export async function startApi(
   const { engine, log } = deps
   const { db, queues } = deps.backends
   const defaultModel = chooseModel(engine, settings.defaultModel)
-  const app = await buildServer({ db, queues, engine, log, defaultModel, settings })
+  const preparer = openPreparer(log)
+  const reading = openReading(settings, log)
+  const { files } = reading
+  const app = await buildServer({ db, queues, engine, preparer, files, log, defaultModel, settings })
+  app.addHook('onClose', async () => {
+    await preparer.close()
+    await reading.close()
+  })
   const url = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw whyNot(error, settings)
   })

@@ -78,22 +78,62 @@ const counts = z.object({
 export const domainDetail = domainOut.extend({ documents: counts })
 
 const metadata = z.record(z.string(), z.unknown())
+export const documentIn = z
+  .strictObject({
+    id: z.string().optional().describe('Left out: the hash of title and text; of a url, the url'),
+    title: z.string().nullable().optional(),
+    text: z.string().optional(),
+    url: z.string().optional().describe('Fetched by a worker; instead of a text'),
+    metadata: metadata.optional(),
+  })
+  .refine((document) => (document.text === undefined) !== (document.url === undefined), {
+    error: 'a document has either a text or a url',
+  })
+const source = z
+  .string()
+  .min(1)
+  .max(500)
+  .describe('What the documents are a part of: a site, a folder, a system')
+const sync = z
+  .enum(['full'])
+  .describe('full: once all is ready, documents of the source that were not in it are deleted; needs source')
 export const documentsIn = z.strictObject({
-  documents: z.array(
-    z.strictObject({
-      id: z.string().optional().describe('Left out: the hash of title and text'),
-      title: z.string().nullable().optional(),
-      text: z.string(),
-      metadata: metadata.optional(),
-    }),
-  ),
+  documents: z.array(documentIn),
+  source: source.optional(),
+  sync: sync.optional(),
+  dryRun: z.boolean().optional().describe('Say what would be done, and do nothing'),
 })
+export const submitQuery = z.strictObject({
+  source: source.optional(),
+  sync: sync.optional(),
+  dryRun: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional(),
+})
+const rejected = z
+  .array(z.object({ index: z.int(), id: z.string().optional(), code: z.string(), message: z.string() }))
+  .describe('The first 1,000 documents that were not taken')
 export const submissionOut = z.object({
   ingestion: z.string(),
   accepted: z.int(),
-  rejected: z.array(
-    z.object({ index: z.int(), id: z.string().optional(), code: z.string(), message: z.string() }),
-  ),
+  rejected,
+  rejectedTotal: z.int(),
+})
+const cost = z.object({ total: z.int(), embed: z.int().describe('what the model would have to compute') })
+export const planOut = z.object({
+  dryRun: z.literal(true),
+  documents: z.object({
+    added: z.int(),
+    changed: z.int(),
+    unchanged: z.int(),
+    deleted: z.int(),
+    rejected: z.int(),
+    unknown: z.int().describe('behind a URL: not known before it is fetched'),
+  }),
+  chunks: cost,
+  tokens: cost,
+  rejected,
 })
 
 /** Values that belong to a code; each says of which in flow's `Waiting`. */
@@ -130,6 +170,13 @@ export const documentOut = z.object({
   waiting,
   revision: z.int(),
   ingestion: z.string(),
+  source: z.string().nullable(),
+  origin: z.enum(['text', 'file', 'url', 'vectors']),
+  url: z.string().nullable(),
+  file: z
+    .object({ name: z.string(), type: z.string().nullable(), format: z.string().nullable() })
+    .nullable()
+    .describe('of a file or what was fetched; format: what it was read as, null until then'),
   metadata,
   chunkCount: z.int().nullable().describe('null until it is prepared'),
   tokens: z.int().nullable(),
@@ -138,6 +185,13 @@ export const documentOut = z.object({
   createdAt: z.string(),
   updatedAt: z.string(),
 })
+const place = z
+  .union([
+    z.object({ page: z.int(), pageTo: z.int().optional() }),
+    z.object({ sheet: z.string() }),
+    z.object({ slide: z.int() }),
+  ])
+  .describe('Where in its file it is')
 export const documentDetail = documentOut.extend({
   text: z.string(),
   chunks: z.array(
@@ -147,6 +201,9 @@ export const documentDetail = documentOut.extend({
       end: z.int(),
       tokens: z.int(),
       text: z.string().describe('Cleaned, as it was embedded'),
+      headings: z.array(z.string()).describe('The heading path, outermost first'),
+      place: place.nullable(),
+      parent: z.int().nullable().describe('Ordinal of the longer span that is shown for it'),
     }),
   ),
 })

@@ -1,5 +1,6 @@
 import accepts from '@fastify/accepts'
 import bearer from '@fastify/bearer-auth'
+import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { CodedError } from '@millrace/errors'
@@ -7,6 +8,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiDeps } from './deps.js'
 import { answerError, answerMalformed, bodyOf } from './errors.js'
+import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
 import { documentRoutes } from './routes/documents.js'
@@ -45,6 +47,9 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     })
   })
   readJsonStrictly(app)
+  acceptLines(app)
+  // A file that is too large is refused alone.
+  await app.register(multipart, { throwFileSizeLimit: false })
   refuseOverload(app, deps.settings.limits.requests)
   const closeMethods = refuseOtherMethods(app)
   await app.register(accepts)
@@ -63,7 +68,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
             security: [{ key: [] }],
           }),
     },
-    transform: jsonSchemaTransform,
+    transform: describeBodies,
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
@@ -85,6 +90,33 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   })
   closeMethods()
   return app
+}
+
+const SUBMIT = '/v1/domains/:name/documents'
+
+/** What a POST of documents takes beside JSON: the schemas of routes know one kind of body. */
+const describeBodies: typeof jsonSchemaTransform = (route) => {
+  const transformed = jsonSchemaTransform(route)
+  const { body } = transformed.schema
+  if (route.url !== SUBMIT || body === undefined) return transformed
+  const content = {
+    'application/json': { schema: body },
+    'application/x-ndjson': {
+      schema: { type: 'string', description: 'One document a line, as in documents of the JSON body' },
+    },
+    'multipart/form-data': {
+      schema: {
+        type: 'object',
+        properties: {
+          id: { type: 'string', description: 'Of the file after it; left out: its name' },
+          title: { type: 'string' },
+          metadata: { type: 'string', description: 'A JSON object' },
+          file: { type: 'string', format: 'binary' },
+        },
+      },
+    },
+  }
+  return { ...transformed, schema: { ...transformed.schema, body: { content } } }
 }
 
 async function askForKey(app: FastifyInstance, keys: readonly string[]): Promise<void> {

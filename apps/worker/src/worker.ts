@@ -5,12 +5,13 @@ import {
   embedLease,
   type Log,
   openPreparer,
+  openReading,
   prepareRange,
   type Queues,
   type Settings,
   sweepOnce,
 } from '@millrace/flow'
-import { type Db, dispatch, removeWorker, reportWorker, workerSlots } from '@millrace/store'
+import { type Db, dispatch, removeWorker, reportWorker, syncSources, workerSlots } from '@millrace/store'
 import { coalesce, every } from './loop.js'
 
 export interface WorkerDeps {
@@ -33,12 +34,15 @@ const LEASE_TEXTS_MAX = 512
 const REPORT_MS = 10_000
 /** A pass of the dispatcher without being asked, for what another process put into pending. */
 const DISPATCH_MS = 500
+/** How soon a source that is all there is rid of what is gone. */
+const SYNC_MS = 500
 
 /** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
   const { db, queues, engine, log } = deps
   const id = randomUUID()
   const preparer = openPreparer(log)
+  const reading = openReading(settings, log)
   let tokens = 0
   const report = () =>
     reportWorker(db, { id, host: hostname(), pid: process.pid, slots: settings.slots, tokens })
@@ -59,7 +63,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const consumers = queues.consume(
     {
       prepare: async (range) => {
-        await prepareRange({ db, engine, preparer, settings }, range)
+        await prepareRange({ db, engine, preparer, ...reading, settings }, range)
         void handOutSafely()
       },
       embed: async (lease) => {
@@ -73,6 +77,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
+    every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
   ]
   return {
@@ -81,6 +86,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
       await Promise.all(loops.map((loop) => loop.stop()))
       await within(seconds, consumers.close(), () => consumers.close(true))
       await preparer.close()
+      await reading.close()
       await removeWorker(db, id).catch(() => undefined)
     },
   }

@@ -1,9 +1,9 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { env, pipeline } from '@huggingface/transformers'
 import { coresAvailable, dot, type Engine, embedAll, type LocalManifest, openEngine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { type Figure, figure } from '../figure.js'
+import { toHub } from '../hub.js'
 import { ROOT } from '../place.js'
 import { withDynamic } from './dynamic.js'
 import { inFolder } from './folder.js'
@@ -99,26 +99,11 @@ interface Theirs {
 }
 
 /** transformers.js on the same files, in the folder layout it wants. */
-async function openTheirs(
-  dir: string,
-  { id, onnx, dims, pooling }: LocalManifest,
-  hub: string,
-): Promise<Theirs> {
+async function openTheirs(dir: string, manifest: LocalManifest, hub: string): Promise<Theirs> {
+  const { dims, pooling } = manifest
   if (pooling !== 'cls' && pooling !== 'mean')
     throw new TypeError(`transformers.js has no pooling ${pooling}`)
-  const name = id.replaceAll('@', '-') // it takes an @ for a revision
-  const place = async (from: string, to: string) => {
-    await mkdir(dirname(join(hub, name, to)), { recursive: true })
-    await copyFile(join(dir, from), join(hub, name, to))
-  }
-  await place(onnx.file, 'onnx/model.onnx')
-  for (const file of ['config.json', 'tokenizer_config.json']) await place(file, file)
-  // It would cut at 128 tokens or pad to them where tokenizer.json says so, and do other work than the engine.
-  const tokenizer = JSON.parse(await readFile(join(dir, 'tokenizer.json'), 'utf8'))
-  await writeFile(
-    join(hub, name, 'tokenizer.json'),
-    JSON.stringify({ ...tokenizer, truncation: null, padding: null }),
-  )
+  const name = await toHub(dir, manifest, hub)
   env.allowRemoteModels = false
   env.localModelPath = hub
   const extract = await pipeline('feature-extraction', name, {

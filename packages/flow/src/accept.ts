@@ -1,14 +1,26 @@
 import { createHash } from 'node:crypto'
-import type { NewDocument } from '@millrace/store'
+import type { FileFacts, NewDocument } from '@millrace/store'
 import { canonicalJson } from './recipe.js'
 import type { Limits } from './settings.js'
 
-/** A document as a caller writes it; its types are checked by whoever parsed it. */
+/**
+ * A document as a caller writes it; its types are checked by whoever parsed it. Either a text, or where a worker
+ * fetches one.
+ */
 export interface SubmittedDocument {
   readonly id?: string | undefined
   readonly title?: string | null | undefined
-  readonly text: string
+  readonly text?: string | undefined
+  readonly url?: string | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** A file as it arrived; whoever received it holds its bytes. */
+export interface SubmittedFile {
+  readonly id?: string | undefined
+  readonly title?: string | null | undefined
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  readonly file: FileFacts
 }
 
 export interface Rejection {
@@ -19,51 +31,127 @@ export interface Rejection {
 }
 
 export interface Sorted {
-  readonly accepted: readonly NewDocument[]
+  readonly accepted: readonly Accepted[]
   readonly rejected: readonly Rejection[]
 }
+
+/** A document with its place in the submission. */
+export type Accepted = NewDocument & { readonly index: number }
+
+/** A document, or why there is none at its place. */
+export type Given =
+  | { readonly index: number; readonly document: SubmittedDocument | SubmittedFile }
+  | { readonly index: number; readonly id?: string | undefined; readonly refusal: Reason }
 
 /** Depth of metadata, objects and arrays counted. */
 const METADATA_DEPTH_MAX = 32
 
 /** Sorts documents into those that can be kept and those that cannot, each with its reason. */
-export function sortDocuments(given: readonly SubmittedDocument[], limits: Limits): Sorted {
-  const accepted: NewDocument[] = []
+export function sortDocuments(given: readonly Given[], limits: Limits): Sorted {
+  const accepted: Accepted[] = []
   const rejected: Rejection[] = []
   const seen = new Map<string, number>()
-  given.forEach((document, index) => {
-    const refusal = refusalOf(document, limits)
-    const id = document.id ?? (refusal === undefined ? idOf(document) : undefined)
-    const first = id === undefined ? undefined : seen.get(id)
+  for (const one of given) {
+    const { index } = one
+    const sorted = 'refusal' in one ? one.refusal : acceptOne(one.document, limits)
+    const first = 'code' in sorted ? undefined : seen.get(sorted.externalId)
     const reason =
-      refusal ??
-      (first === undefined
-        ? undefined
-        : { code: 'DUPLICATE_ID', message: `The document at index ${first} has the same id` })
-    if (reason !== undefined) {
-      rejected.push({ index, ...(document.id === undefined ? {} : { id: shown(document.id) }), ...reason })
-      return
+      'code' in sorted
+        ? sorted
+        : first === undefined
+          ? undefined
+          : { code: 'DUPLICATE_ID', message: `The document at index ${first} has the same id` }
+    if ('code' in sorted || reason !== undefined) {
+      const id = 'refusal' in one ? one.id : one.document.id
+      rejected.push({ index, ...(id === undefined ? {} : { id: shown(id) }), ...(reason as Reason) })
+      continue
     }
-    const externalId = id ?? idOf(document)
-    seen.set(externalId, index)
-    const title = document.title ?? null
-    const metadata = document.metadata ?? {}
-    accepted.push({
-      externalId,
-      title,
-      text: document.text,
-      metadata,
-      contentHash: sha256(canonicalJson([title, document.text, metadata])),
-    })
-  })
+    seen.set(sorted.externalId, index)
+    accepted.push({ ...sorted, index })
+  }
   return { accepted, rejected }
 }
 
-export type Reason = Pick<Rejection, 'code' | 'message'>
-
-function refusalOf(document: SubmittedDocument, limits: Limits): Reason | undefined {
-  return refuseId(document.id, limits) ?? refuseText(document, limits) ?? refuseMetadata(document, limits)
+/** A document as it is kept, or why it cannot be. */
+function acceptOne(document: SubmittedDocument | SubmittedFile, limits: Limits): NewDocument | Reason {
+  const wrong = refuseId(document.id, limits) ?? refuseMetadata(document, limits)
+  if (wrong !== undefined) return wrong
+  if ('file' in document) return acceptFile(document, limits)
+  if (document.url !== undefined) return acceptUrl({ ...document, url: document.url }, limits)
+  return acceptText({ ...document, text: document.text ?? '' }, limits)
 }
+
+const plain = { origin: 'text', url: null, file: null } as const
+
+function acceptText(
+  document: SubmittedDocument & { readonly text: string },
+  limits: Limits,
+): NewDocument | Reason {
+  const wrong = refuseText(document.text, limits) ?? refuseTitle(document.title, limits)
+  if (wrong !== undefined) return wrong
+  const { text } = document
+  const title = document.title ?? null
+  const metadata = document.metadata ?? {}
+  return {
+    ...plain,
+    externalId: document.id ?? hex(canonicalJson([title, text])),
+    title,
+    text,
+    metadata,
+    contentHash: sha256(canonicalJson([title, text, metadata])),
+  }
+}
+
+function acceptUrl(
+  document: SubmittedDocument & { readonly url: string },
+  limits: Limits,
+): NewDocument | Reason {
+  const { url } = document
+  const wrong = refuseUrl(url) ?? refuseId(document.id ?? url, limits) ?? refuseTitle(document.title, limits)
+  if (wrong !== undefined) return wrong
+  const title = document.title ?? null
+  const metadata = document.metadata ?? {}
+  return {
+    externalId: document.id ?? url,
+    title,
+    text: '',
+    metadata,
+    contentHash: sha256(canonicalJson([title, { url }, metadata])),
+    origin: 'url',
+    url,
+    file: null,
+  }
+}
+
+function acceptFile(document: SubmittedFile, limits: Limits): NewDocument | Reason {
+  const { file } = document
+  const id = document.id ?? file.name
+  const wrong =
+    refuseId(id, limits) ?? refuseCharacters('file name', file.name) ?? refuseTitle(document.title, limits)
+  if (wrong !== undefined) return wrong
+  const title = document.title ?? null
+  const metadata = document.metadata ?? {}
+  const facts = { file: file.hash.toString('hex'), name: file.name, type: file.type }
+  return {
+    externalId: id,
+    title,
+    text: '',
+    metadata,
+    contentHash: sha256(canonicalJson([title, facts, metadata])),
+    origin: 'file',
+    url: null,
+    file,
+  }
+}
+
+/** What is wrong with it whatever stands behind it; whether its address may be asked is found out when it is. */
+function refuseUrl(url: string): Reason | undefined {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') return refuseCharacters('url', url)
+  return { code: 'URL_INVALID', message: 'The url is none of http or https' }
+}
+
+export type Reason = Pick<Rejection, 'code' | 'message'>
 
 function refuseId(id: string | undefined, limits: Limits): Reason | undefined {
   if (id === undefined) return undefined
@@ -79,12 +167,16 @@ function refuseId(id: string | undefined, limits: Limits): Reason | undefined {
   return refuseCharacters('id', id)
 }
 
-function refuseText({ title, text }: SubmittedDocument, limits: Limits): Reason | undefined {
+function refuseText(text: string, limits: Limits): Reason | undefined {
   const bytes = Buffer.byteLength(text)
   if (bytes > limits.textBytes) {
     return { code: 'TEXT_TOO_LONG', message: `The text has ${bytes} bytes, the limit is ${limits.textBytes}` }
   }
   if (text.trim() === '') return { code: 'BLANK_TEXT', message: 'The text is blank' }
+  return refuseCharacters('text', text)
+}
+
+function refuseTitle(title: string | null | undefined, limits: Limits): Reason | undefined {
   const titleChars = title?.length ?? 0
   if (titleChars > limits.titleChars) {
     return {
@@ -92,10 +184,13 @@ function refuseText({ title, text }: SubmittedDocument, limits: Limits): Reason 
       message: `The title has ${titleChars} characters, the limit is ${limits.titleChars}`,
     }
   }
-  return refuseCharacters('text', text) ?? refuseCharacters('title', title ?? '')
+  return refuseCharacters('title', title ?? '')
 }
 
-function refuseMetadata({ metadata }: SubmittedDocument, limits: Limits): Reason | undefined {
+function refuseMetadata(
+  { metadata }: Pick<SubmittedDocument, 'metadata'>,
+  limits: Limits,
+): Reason | undefined {
   if (metadata === undefined) return undefined
   if (depthOf(metadata) > METADATA_DEPTH_MAX) {
     return { code: 'METADATA_TOO_DEEP', message: `The metadata is nested deeper than ${METADATA_DEPTH_MAX}` }
@@ -172,11 +267,9 @@ function depthOf(value: unknown): number {
   return depth
 }
 
-/** For a document without an id: the hash of its title and text. */
-const idOf = (document: SubmittedDocument): string =>
-  sha256(canonicalJson([document.title ?? null, document.text])).toString('hex')
-
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+const hex = (text: string): string => sha256(text).toString('hex')
 
 /** An id as it may stand in an answer: well formed and not endless. */
 const shown = (id: string): string => (id.length > 600 ? `${id.slice(0, 600)}…` : id).toWellFormed()

@@ -1,4 +1,12 @@
-export { type Rejection, type SubmittedDocument, sortDocuments } from './accept.js'
+export {
+  type Given,
+  type Reason,
+  type Rejection,
+  refuseEscapes,
+  type SubmittedDocument,
+  type SubmittedFile,
+  sortDocuments,
+} from './accept.js'
 export { type Backends, openBackends } from './backends.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
@@ -6,6 +14,7 @@ export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
 export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
+export { openReading, type Reading } from './reading.js'
 export { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
@@ -15,6 +24,7 @@ export {
   type DocumentSummary,
   deleteDocument,
   getDocument,
+  getFile,
   listDocuments,
 } from './verbs/documents.js'
 export {
@@ -38,7 +48,9 @@ export {
   type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
+export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
+export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   missingText,
   type SearchRequest,
@@ -48,6 +60,15 @@ export {
   similarity,
 } from './verbs/search.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
-export { type Submission, submitDocuments } from './verbs/submit.js'
+export { type LineReader, takeLines } from './verbs/stream.js'
+export {
+  type FileBytes,
+  type OpenSubmission,
+  openSubmission,
+  REJECTED_SHOWN,
+  type Submission,
+  type SubmitOptions,
+  submitDocuments,
+} from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
 export { type Waiting, waitingOf } from './waiting.js'

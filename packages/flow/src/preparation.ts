@@ -1,9 +1,17 @@
-import type { PreparedChunk, PreparedParent } from '@millrace/store'
+import type { LayoutPart, PreparedChunk, PreparedParent } from '@millrace/store'
 import { CLEANING_DEFAULTS, chunk, clean, fitContext, textHash } from '@millrace/text'
 import type { Recipe } from './recipe.js'
 
 /** Counts tokens, special tokens included, of many texts in one call. */
 export type Count = (texts: string[]) => Promise<number[]>
+
+/** What is prepared of a document. */
+export interface PreparedText {
+  readonly title: string | null
+  readonly text: string
+  /** Pages, sheets or slides of the text. */
+  readonly layout?: readonly LayoutPart[] | undefined
+}
 
 export interface Preparation {
   readonly chunks: readonly PreparedChunk[]
@@ -21,7 +29,7 @@ const TITLE_SHARE = 1 / 4
  * of exactly what the tokenizer will be given. The same input gives the same chunks on every machine.
  */
 export async function prepareDocument(
-  document: { readonly title: string | null; readonly text: string },
+  document: PreparedText,
   recipe: Pick<Recipe, 'cleaning' | 'chunking' | 'instructions'>,
   count: Count,
 ): Promise<Preparation> {

@@ -2,14 +2,14 @@ import { Worker } from 'node:worker_threads'
 import { CodedError } from '@millrace/errors'
 import type { PreparedChunk } from '@millrace/store'
 import type { Log } from './log.js'
-import type { Preparation } from './preparation.js'
+import type { Preparation, PreparedText } from './preparation.js'
 import type { Recipe } from './recipe.js'
 
 export interface PrepareRequest {
   readonly id: number
   readonly modelDir: string
   readonly recipe: Pick<Recipe, 'cleaning' | 'chunking' | 'instructions'>
-  readonly document: { readonly title: string | null; readonly text: string }
+  readonly document: PreparedText
 }
 export type PrepareReply =
   | ({ readonly id: number } & Preparation)

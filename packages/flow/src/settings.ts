@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { type Isolation, PROVIDERS, type Provider } from '@millrace/embed'
 
 import { CodedError } from '@millrace/errors'
+import { type Allow, parseAllow } from '@millrace/fetch'
 import { modelPlaces } from '@millrace/models/place'
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -47,6 +48,13 @@ export interface Settings {
   readonly drainSeconds: number
   /** Vectors from which a domain gets an index on servers. */
   readonly indexRowsMin: number
+  /** Addresses that are private and may be fetched from all the same: host names, addresses, ranges. */
+  readonly urlAllow: Allow
+  /** What a URL may take, in seconds, and how often it may send elsewhere. */
+  readonly urlSeconds: number
+  readonly urlRedirects: number
+  /** What reading one file may take, in seconds. */
+  readonly fileSeconds: number
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent'
   readonly limits: Limits
 }
@@ -56,6 +64,12 @@ export interface Limits {
   readonly bodyBytes: number
   readonly documents: number
   readonly textBytes: number
+  /** Of a line of NDJSON. */
+  readonly lineBytes: number
+  /** Of a file that is sent or fetched. */
+  readonly fileBytes: number
+  /** Pages, sheets or slides of a file. */
+  readonly filePages: number
   readonly idBytes: number
   readonly titleChars: number
   readonly metadataBytes: number
@@ -107,11 +121,18 @@ export function readSettings(env: Env): Settings {
     stalledSeconds: integer(env, 'STALLED_SECONDS', { fallback: 15, min: 1, max: HOUR_SECONDS }),
     drainSeconds: integer(env, 'DRAIN_SECONDS', { fallback: 10, min: 0, max: HOUR_SECONDS }),
     indexRowsMin: integer(env, 'INDEX_ROWS_MIN', { fallback: 20_000, min: 1, max: 1_000_000_000 }),
+    urlAllow: parseAllow(text(env, 'URL_ALLOW') ?? ''),
+    urlSeconds: integer(env, 'URL_SECONDS_MAX', { fallback: 30, min: 1, max: HOUR_SECONDS }),
+    urlRedirects: integer(env, 'URL_REDIRECTS_MAX', { fallback: 5, min: 0, max: 20 }),
+    fileSeconds: integer(env, 'FILE_SECONDS_MAX', { fallback: 120, min: 1, max: HOUR_SECONDS }),
     logLevel: choice(env, 'LOG_LEVEL', LOG_LEVELS, 'info'),
     limits: {
       bodyBytes: integer(env, 'BODY_BYTES_MAX', { fallback: 32 * MIB, min: KIB, max: 512 * MIB }),
       documents: integer(env, 'DOCUMENTS_MAX', { fallback: 1_000, min: 1, max: 1_000_000 }),
       textBytes: integer(env, 'TEXT_BYTES_MAX', { fallback: 16 * MIB, min: KIB, max: 256 * MIB }),
+      lineBytes: integer(env, 'LINE_BYTES_MAX', { fallback: 16 * MIB, min: KIB, max: 256 * MIB }),
+      fileBytes: integer(env, 'FILE_BYTES_MAX', { fallback: 64 * MIB, min: KIB, max: 512 * MIB }),
+      filePages: integer(env, 'FILE_PAGES_MAX', { fallback: 10_000, min: 1, max: 1_000_000 }),
       idBytes: integer(env, 'ID_BYTES_MAX', { fallback: 512, min: 1, max: 512 }),
       titleChars: integer(env, 'TITLE_CHARS_MAX', { fallback: 2_000, min: 1, max: 100_000 }),
       metadataBytes: integer(env, 'METADATA_BYTES_MAX', { fallback: 64 * KIB, min: 2, max: 16 * MIB }),

@@ -11,8 +11,8 @@ export type Marked = 'unknown' | 'finished' | 'done'
 
 /**
  * Makes an ingestion cancelled: workers and streams stop when they see it, `cancelDocuments` lets its rows follow. A
- * stream that was being received is closed, and a sync that was still to come is given up: what was in the
- * submission may not be known any more when it is resumed, and deleting the rest would be wrong.
+ * stream that was being received is closed; its sync, should it be resumed, deletes nothing, since what had not come
+ * yet would be taken for gone.
  */
 export function markCancelled(db: Db, id: number): Promise<Marked> {
   return db.transact(async (tx) => {
@@ -22,8 +22,10 @@ export function markCancelled(db: Db, id: number): Promise<Marked> {
     await tx.query(
       `update millrace.ingestions set
          state = 'cancelled', finished_at = clock_timestamp(), sealed = true, open_until = null, resume_after = null,
-         sync_skipped = case when sync is not null and synced_at is null then 'it was cancelled' else sync_skipped end,
-         synced_at = case when sync is not null and synced_at is null then now() else synced_at end
+         sync_skipped = case
+           when sync is not null and not sealed then coalesce(sync_skipped, 'it was cancelled before all of it had come')
+           else sync_skipped
+         end
        where id = $1`,
       [id],
     )

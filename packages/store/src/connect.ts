@@ -18,6 +18,14 @@ export interface Tx extends Session {
   readonly client: pg.PoolClient
 }
 
+export interface TransactOptions {
+  /**
+   * Whether the commit waits until it is on disk. Default true. False for what is worked out from rows that are: should
+   * the server's machine die, the last moments are gone as a whole and are worked out again.
+   */
+  readonly durable?: boolean
+}
+
 export interface Db extends Session {
   readonly pool: pg.Pool
   /**
@@ -25,7 +33,7 @@ export interface Db extends Session {
    * most three times in all, when Postgres broke it up for a deadlock or a serialization failure, so `work`
    * must be repeatable. Never await a model inside: on PGlite everybody else waits for the end.
    */
-  transact<T>(work: (tx: Tx) => Promise<T>): Promise<T>
+  transact<T>(work: (tx: Tx) => Promise<T>, options?: TransactOptions): Promise<T>
   close(): Promise<void>
 }
 
@@ -70,7 +78,7 @@ export function openDb(options: DbOptions): Db {
     pool,
     orm: drizzle(pool, { schema, casing: 'snake_case' }),
     query: (text, values) => rows(pool, text, values),
-    transact: (work) => transact(pool, kind, work),
+    transact: (work, options) => transact(pool, kind, work, options),
     close: () => pool.end(),
   }
 }
@@ -90,12 +98,19 @@ const stateOf = (error: unknown): string => {
   return code === 'INTERNAL' && error instanceof Error ? codeOf(error.cause) : code
 }
 
-async function transact<T>(pool: pg.Pool, kind: DbKind, work: (tx: Tx) => Promise<T>): Promise<T> {
+async function transact<T>(
+  pool: pg.Pool,
+  kind: DbKind,
+  work: (tx: Tx) => Promise<T>,
+  { durable = true }: TransactOptions = {},
+): Promise<T> {
+  const begin = durable || kind === 'embedded' ? 'begin' : 'begin; set local synchronous_commit to off'
+
   for (let attempt = 1; ; attempt++) {
     const client = await pool.connect()
     let broken: Error | undefined
     try {
-      await client.query('begin')
+      await client.query(begin)
       const tx: Tx = {
         kind,
         client,

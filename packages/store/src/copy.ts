@@ -3,72 +3,90 @@ import { pipeline } from 'node:stream/promises'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { Tx } from './connect.js'
 
-/** A value as PostgreSQL's binary format has it, or null. */
-type Field = Buffer | null
-
 /** Writes values of one SQL type in PostgreSQL's binary format. */
-export type Encode<T> = (value: T) => Buffer
+export interface Encoding<T> {
+  /** Bytes that `write` will take; -1: null. */
+  readonly size: (value: T) => number
+  readonly write: (into: Buffer, at: number, value: T) => void
+}
 
-export const int4: Encode<number> = (value) => {
-  const bytes = Buffer.allocUnsafe(4)
-  bytes.writeInt32BE(value)
-  return bytes
+export const int4: Encoding<number> = {
+  size: () => 4,
+  write: (into, at, value) => void into.writeInt32BE(value, at),
 }
 
 /** Ids and counts fit a double. */
-export const int8: Encode<number> = (value) => {
-  const bytes = Buffer.allocUnsafe(8)
-  bytes.writeBigInt64BE(BigInt(value))
-  return bytes
+export const int8: Encoding<number> = {
+  size: () => 8,
+  write: (into, at, value) => void into.writeBigInt64BE(BigInt(value), at),
 }
 
-export const text: Encode<string> = (value) => Buffer.from(value)
+export const text: Encoding<string> = {
+  size: (value) => Buffer.byteLength(value),
+  write: (into, at, value) => void into.write(value, at),
+}
 
-export const bytea: Encode<Buffer> = (value) => value
+export const bytea: Encoding<Buffer> = {
+  size: (value) => value.length,
+  write: (into, at, value) => void value.copy(into, at),
+}
 
-/** A version byte, then the JSON (jsonb_recv). */
-export const jsonb: Encode<unknown> = (value) => Buffer.concat([Buffer.of(1), text(JSON.stringify(value))])
+/** A version byte, then the JSON (jsonb_recv). `json`: what JSON.stringify gave. */
+export const jsonb: Encoding<string> = {
+  size: (json) => 1 + Buffer.byteLength(json),
+  write: (into, at, json) => void into.write(json, into.writeUInt8(1, at)),
+}
 
 /** int16 dims, int16 unused, then big-endian float4 (pgvector, vector_recv). */
-export const vector: Encode<Float32Array> = (values) => {
-  const bytes = Buffer.alloc(4 + 4 * values.length)
-  bytes.writeInt16BE(values.length, 0)
-  const floats = new Float32Array(values)
-  // Swapped in one go: a call a number would take most of the time of a COPY.
-  Buffer.from(floats.buffer).swap32().copy(bytes, 4)
-  return bytes
+export const vector: Encoding<Float32Array> = {
+  size: (values) => 4 + 4 * values.length,
+  write: (into, at, values) => {
+    const first = into.writeInt16BE(0, into.writeInt16BE(values.length, at))
+    Buffer.from(values.buffer, values.byteOffset, values.byteLength).copy(into, first)
+    // Swapped in one go: a call a number would take most of the time of a COPY.
+    into.subarray(first, first + values.byteLength).swap32()
+  },
 }
 
 const TEXT_OID = 25
 
 /** Dimensions, whether there are nulls, the elements' type; length and first index; the elements (array_recv). */
-export const textArray: Encode<readonly string[]> = (values) => {
-  if (values.length === 0) return Buffer.concat([int4(0), int4(0), int4(TEXT_OID)])
-  const parts = [int4(1), int4(0), int4(TEXT_OID), int4(values.length), int4(1)]
-  for (const value of values) {
-    const bytes = text(value)
-    parts.push(int4(bytes.length), bytes)
-  }
-  return Buffer.concat(parts)
+export const textArray: Encoding<readonly string[]> = {
+  size: (values) =>
+    values.length === 0 ? 12 : values.reduce((sum, value) => sum + 4 + Buffer.byteLength(value), 20),
+  write: (into, start, values) => {
+    let at = start
+    for (const number of values.length === 0 ? [0, 0, TEXT_OID] : [1, 0, TEXT_OID, values.length, 1]) {
+      at = into.writeInt32BE(number, at)
+    }
+    for (const value of values) {
+      const bytes = into.write(value, at + 4)
+      into.writeInt32BE(bytes, at)
+      at += 4 + bytes
+    }
+  },
 }
 
 /** Null stays null. */
-export const nullable =
-  <T>(encode: Encode<T>): ((value: T | null) => Field) =>
-  (value) =>
-    value === null ? null : encode(value)
+export const nullable = <T>({ size, write }: Encoding<T>): Encoding<T | null> => ({
+  size: (value) => (value === null ? -1 : size(value)),
+  write: (into, at, value) => {
+    if (value !== null) write(into, at, value)
+  },
+})
 
 /** A column and what stands in it, row by row. */
 export interface Column<Row> {
   readonly name: string
-  readonly of: (row: Row) => Field
+  readonly size: (row: Row) => number
+  readonly write: (into: Buffer, at: number, row: Row) => void
 }
 
-export const column = <Row, T>(
-  name: string,
-  encode: (value: T) => Field,
-  of: (row: Row) => T,
-): Column<Row> => ({ name, of: (row) => encode(of(row)) })
+export const column = <Row, T>(name: string, encoding: Encoding<T>, of: (row: Row) => T): Column<Row> => ({
+  name,
+  size: (row) => encoding.size(of(row)),
+  write: (into, at, row) => encoding.write(into, at, of(row)),
+})
 
 const SIGNATURE = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)])
 const TRAILER = Buffer.from([0xff, 0xff])
@@ -77,26 +95,31 @@ const PIECE_BYTES = 256 * 1024
 
 /** PostgreSQL's binary COPY format: https://www.postgresql.org/docs/18/sql-copy.html, "Binary Format". */
 export function* binaryRows<Row>(rows: Iterable<Row>, columns: readonly Column<Row>[]): Generator<Buffer> {
-  let parts: Buffer[] = [SIGNATURE]
-  let bytes = SIGNATURE.length
+  let piece = Buffer.allocUnsafe(PIECE_BYTES)
+  let at = SIGNATURE.copy(piece, 0)
+  const sizes = new Array<number>(columns.length).fill(0)
   for (const row of rows) {
-    const fields = columns.map((each) => each.of(row))
-    const size = 2 + fields.reduce((sum, field) => sum + 4 + (field?.length ?? 0), 0)
-    const record = Buffer.allocUnsafe(size)
-    let at = record.writeInt16BE(fields.length, 0)
-    for (const field of fields) {
-      at = record.writeInt32BE(field?.length ?? -1, at)
-      if (field !== null) at += field.copy(record, at)
+    let need = 2
+    columns.forEach((each, i) => {
+      const size = each.size(row)
+      sizes[i] = size
+      need += 4 + Math.max(0, size)
+    })
+    if (at > 0 && at + need > piece.length) {
+      yield piece.subarray(0, at)
+      piece = Buffer.allocUnsafe(Math.max(PIECE_BYTES, need))
+      at = 0
     }
-    parts.push(record)
-    bytes += size
-    if (bytes >= PIECE_BYTES) {
-      yield Buffer.concat(parts, bytes)
-      parts = []
-      bytes = 0
-    }
+    at = piece.writeInt16BE(columns.length, at)
+    columns.forEach((each, i) => {
+      const size = sizes[i] ?? -1
+      at = piece.writeInt32BE(size, at)
+      each.write(piece, at, row)
+      at += Math.max(0, size)
+    })
   }
-  yield Buffer.concat([...parts, TRAILER])
+  yield piece.subarray(0, at)
+  yield TRAILER
 }
 
 /** Into a table, on servers: PGlite cannot COPY from its client. */

@@ -1,75 +1,263 @@
 import { and, asc, eq, gt } from 'drizzle-orm'
 import type { Db, Session, Tx } from './connect.js'
-import { chunks, type DocumentState, documents, type Metadata } from './schema.js'
+import { bytea, column, copyRows, jsonb, nullable, text } from './copy.js'
+import {
+  chunks,
+  type DocumentState,
+  documents,
+  type LayoutPart,
+  type Metadata,
+  type Origin,
+  type Place,
+} from './schema.js'
 import { markOrphans } from './vectors.js'
 
 export interface NewDocument {
   readonly externalId: string
   readonly title: string | null
+  /** '' for a file or a URL: a worker reads it. */
   readonly text: string
   readonly metadata: Metadata
   readonly contentHash: Buffer
+  readonly origin: Origin
+  /** Where a worker fetches it. */
+  readonly url: string | null
+  /** Of a file whose bytes are stored with it. */
+  readonly file: FileFacts | null
+}
+
+export interface FileFacts {
+  readonly name: string
+  /** Media type as it was sent. */
+  readonly type: string | null
+  /** SHA-256 of the bytes. */
+  readonly hash: Buffer
+}
+
+export interface UpsertTarget {
+  readonly domainId: number
+  readonly ingestionId: number
+  readonly source: string | null
+  readonly ownedSeconds: number
+  /** Notes what was in it, and refuses an id that was in it already: for streams and for sync. */
+  readonly tracked: boolean
 }
 
 export interface Upserted {
   /** Rows that were written, ascending: what has to be prepared. */
   readonly ids: readonly number[]
+  /** The same rows by the caller's id. */
+  readonly written: ReadonlyMap<string, { readonly id: number; readonly revision: number }>
   /** Documents that stood there already, word for word, and are ready. */
   readonly unchanged: number
+  /** Ids that were in this ingestion already; these documents were not written. Only when tracked. */
+  readonly repeated: readonly string[]
+}
+
+interface Standing {
+  readonly id: number
+  readonly external_id: string
+  readonly content_hash: Buffer
+  readonly state: DocumentState
+  readonly source: string | null
+  readonly repeated: boolean
 }
 
 /**
  * Writes documents of one ingestion. One whose title, text and metadata stand there already and are ready is
  * not touched. Anything else gets a new revision and this ingestion, also when an older one was still at work
- * on it. `documents` has no id twice.
+ * on it. What was behind a URL is not known before it was fetched, so such a document is always written.
+ * `given` has no id twice.
  */
 export async function upsertDocuments(
   tx: Tx,
-  to: { readonly domainId: number; readonly ingestionId: number; readonly ownedSeconds: number },
+  to: UpsertTarget,
   given: readonly NewDocument[],
 ): Promise<Upserted> {
-  const written = await tx.query<{ id: number }>(
-    `insert into millrace.documents as d
-       (domain_id, external_id, title, text, metadata, content_hash, ingestion_id, leased_until)
-     select $1, g.external_id, g.title, g.text, g.metadata::jsonb, g.content_hash, $2, now() + make_interval(secs => $3)
-     from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-       as g (external_id, title, text, metadata, content_hash)
-     order by g.external_id collate "C" -- one order for all: two submissions of the same ids do not deadlock
-     on conflict (domain_id, external_id) do update set
-       title = excluded.title, text = excluded.text, metadata = excluded.metadata,
-       content_hash = excluded.content_hash, ingestion_id = excluded.ingestion_id, revision = d.revision + 1,
-       state = 'received', error_code = null, error_message = null, warnings = '{}', chunks = null,
-       tokens = null, attempts = 0, leased_until = excluded.leased_until, updated_at = now()
-     where d.content_hash <> excluded.content_hash or d.state <> 'ready'
-     returning id`,
+  const standing = await listStanding(tx, to, given)
+  const repeated = given.filter((document) => standing.get(document.externalId)?.repeated === true)
+  const fresh = given.filter((document) => standing.get(document.externalId)?.repeated !== true)
+  const changed = fresh.filter((document) => !isUnchanged(document, standing.get(document.externalId)))
+  const written = await writeDocuments(tx, to, changed)
+  // Also what somebody else brought into this very state since it was looked at.
+  const same = fresh.filter((document) => !written.has(document.externalId))
+  const unchanged = await standingIds(tx, to, same, standing)
+  if (unchanged.length > 0) await countUnchanged(tx, to, unchanged)
+  if (to.tracked) {
+    await noteSeen(tx, to.ingestionId, [...unchanged, ...[...written.values()].map(({ id }) => id)])
+  }
+  return {
+    ids: [...written.values()].map(({ id }) => id).sort((a, b) => a - b),
+    written,
+    unchanged: unchanged.length,
+    repeated: repeated.map((document) => document.externalId),
+  }
+}
+
+const isUnchanged = (document: NewDocument, there: Standing | undefined): boolean =>
+  there !== undefined &&
+  there.state === 'ready' &&
+  document.origin !== 'url' &&
+  there.content_hash.equals(document.contentHash)
+
+async function listStanding(
+  on: Session,
+  of: { readonly domainId: number; readonly ingestionId: number; readonly tracked: boolean },
+  given: readonly NewDocument[],
+): Promise<Map<string, Standing>> {
+  const rows = await on.query<Standing>(
+    `select d.id, d.external_id, d.content_hash, d.state, d.source,
+       $4 and exists (
+         select 1 from millrace.ingestion_seen s where s.ingestion_id = $2 and s.document_id = d.id
+       ) as repeated
+     from millrace.documents d
+     where d.domain_id = $1 and d.external_id = any($3)`,
+    [of.domainId, of.ingestionId, given.map((document) => document.externalId), of.tracked],
+  )
+  return new Map(rows.map((row) => [row.external_id, row]))
+}
+
+/** What documents would be, were they submitted now: nothing is written. */
+export async function compareDocuments(
+  on: Session,
+  domainId: number,
+  given: readonly NewDocument[],
+): Promise<
+  Map<string, { readonly id: number; readonly source: string | null; readonly unchanged: boolean }>
+> {
+  const standing = await listStanding(on, { domainId, ingestionId: 0, tracked: false }, given)
+  const found = given.flatMap((document) => {
+    const there = standing.get(document.externalId)
+    return there === undefined ? [] : [{ there, unchanged: isUnchanged(document, there) }]
+  })
+  return new Map(
+    found.map(({ there, unchanged }) => [
+      there.external_id,
+      { id: there.id, source: there.source, unchanged },
+    ]),
+  )
+}
+
+/** Ids of the rows of documents that were not written; those that moved to another source are moved. */
+async function standingIds(
+  tx: Tx,
+  to: UpsertTarget,
+  same: readonly NewDocument[],
+  standing: ReadonlyMap<string, Standing>,
+): Promise<number[]> {
+  const known = same.flatMap((document) => standing.get(document.externalId) ?? [])
+  const raced = same.filter((document) => !standing.has(document.externalId))
+  const late = raced.length === 0 ? [] : [...(await listStanding(tx, to, raced)).values()]
+  const moved = [...known, ...late].filter((row) => to.source !== null && row.source !== to.source)
+  if (moved.length > 0) {
+    await tx.query(
+      `update millrace.documents set source = $1 where id in (
+         select id from millrace.documents where id = any($2) order by id for no key update
+       )`,
+      [to.source, moved.map((row) => row.id)],
+    )
+  }
+  return [...known, ...late].map((row) => row.id)
+}
+
+const CONFLICT = `on conflict (domain_id, external_id) do update set
+     title = excluded.title, text = excluded.text, metadata = excluded.metadata,
+     content_hash = excluded.content_hash, ingestion_id = excluded.ingestion_id, revision = d.revision + 1,
+     state = 'received', error_code = null, error_message = null, warnings = '{}', chunks = null,
+     tokens = null, attempts = 0, leased_until = excluded.leased_until, updated_at = now(),
+     source = coalesce(excluded.source, d.source), origin = excluded.origin, url = excluded.url,
+     file_name = excluded.file_name, file_type = excluded.file_type, file_hash = excluded.file_hash,
+     format = null, layout = null
+   where d.content_hash <> excluded.content_hash or d.state <> 'ready' or excluded.origin = 'url'
+   returning id, external_id, revision`
+
+const INTO = `insert into millrace.documents as d
+     (domain_id, external_id, title, text, metadata, content_hash, ingestion_id, leased_until, source, origin, url,
+      file_name, file_type, file_hash)`
+
+interface Written {
+  readonly id: number
+  readonly external_id: string
+  readonly revision: number
+}
+
+async function writeDocuments(
+  tx: Tx,
+  to: UpsertTarget,
+  given: readonly NewDocument[],
+): Promise<Map<string, Written>> {
+  if (given.length === 0) return new Map()
+  const rows =
+    tx.kind === 'server' ? await copyDocuments(tx, to, given) : await unnestDocuments(tx, to, given)
+  return new Map(rows.map((row) => [row.external_id, row]))
+}
+
+const DOCUMENT_COLUMNS = [
+  column('external_id', text, (row: NewDocument) => row.externalId),
+  column('title', nullable(text), (row: NewDocument) => row.title),
+  column('text', text, (row: NewDocument) => row.text),
+  column('metadata', jsonb, (row: NewDocument) => JSON.stringify(row.metadata)),
+  column('content_hash', bytea, (row: NewDocument) => row.contentHash),
+  column('origin', text, (row: NewDocument) => row.origin),
+  column('url', nullable(text), (row: NewDocument) => row.url),
+  column('file_name', nullable(text), (row: NewDocument) => row.file?.name ?? null),
+  column('file_type', nullable(text), (row: NewDocument) => row.file?.type ?? null),
+  column('file_hash', nullable(bytea), (row: NewDocument) => row.file?.hash ?? null),
+]
+
+/** COPY knows no conflicts: into a temporary table of the connection first, empty again at the commit. */
+async function copyDocuments(tx: Tx, to: UpsertTarget, given: readonly NewDocument[]): Promise<Written[]> {
+  await tx.query(
+    `create temporary table if not exists millrace_incoming (
+       external_id text collate "C", title text, text text, metadata jsonb, content_hash bytea, origin text,
+       url text, file_name text, file_type text, file_hash bytea
+     ) on commit delete rows`,
+  )
+  await copyRows(tx, 'pg_temp.millrace_incoming', DOCUMENT_COLUMNS, given)
+  const rows = await tx.query<Written>(
+    `${INTO}
+     select $1, g.external_id, g.title, g.text, g.metadata, g.content_hash, $2, now() + make_interval(secs => $3), $4,
+       g.origin, g.url, g.file_name, g.file_type, g.file_hash
+     from pg_temp.millrace_incoming g
+     order by g.external_id -- one order for all: two submissions of the same ids do not deadlock
+     ${CONFLICT}`,
+    [to.domainId, to.ingestionId, to.ownedSeconds, to.source],
+  )
+  // Another slice may follow in the same transaction.
+  await tx.query('truncate pg_temp.millrace_incoming')
+  return rows
+}
+
+const unnestDocuments = (tx: Tx, to: UpsertTarget, given: readonly NewDocument[]): Promise<Written[]> =>
+  tx.query<Written>(
+    `${INTO}
+     select $1, g.external_id, g.title, g.text, g.metadata::jsonb, g.content_hash, $2,
+       now() + make_interval(secs => $3), $4, g.origin, g.url, g.file_name, g.file_type, g.file_hash
+     from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[],
+         $13::text[], $14::bytea[])
+       as g (external_id, title, text, metadata, content_hash, origin, url, file_name, file_type, file_hash)
+     order by g.external_id collate "C"
+     ${CONFLICT}`,
     [
       to.domainId,
       to.ingestionId,
       to.ownedSeconds,
+      to.source,
       given.map((document) => document.externalId),
       given.map((document) => document.title),
       given.map((document) => document.text),
       given.map((document) => JSON.stringify(document.metadata)),
       given.map((document) => document.contentHash),
+      given.map((document) => document.origin),
+      given.map((document) => document.url),
+      given.map((document) => document.file?.name ?? null),
+      given.map((document) => document.file?.type ?? null),
+      given.map((document) => document.file?.hash ?? null),
     ],
   )
-  const unchanged = given.length - written.length
-  if (unchanged > 0) {
-    await countUnchanged(
-      tx,
-      to,
-      given.map((document) => document.externalId),
-    )
-  }
-  return { ids: written.map((row) => row.id).sort((a, b) => a - b), unchanged }
-}
 
-/** What an unchanged document consists of counts as reused. */
-async function countUnchanged(
-  tx: Tx,
-  to: { readonly domainId: number; readonly ingestionId: number },
-  externalIds: readonly string[],
-): Promise<void> {
+/** What an unchanged document consists of counts as reused. Its rows are only read. */
+async function countUnchanged(tx: Tx, to: UpsertTarget, ids: readonly number[]): Promise<void> {
   await tx.query(
     `update millrace.ingestions i set
        ready = i.ready + u.documents, unchanged = i.unchanged + u.documents,
@@ -77,12 +265,29 @@ async function countUnchanged(
      from (
        select count(*) as documents, coalesce(sum(chunks), 0) as chunks, coalesce(sum(tokens), 0) as tokens
        from millrace.documents
-       where domain_id = $1 and external_id = any($3) and ingestion_id <> $2
+       where id = any($2)
      ) u
-     where i.id = $2`,
-    [to.domainId, to.ingestionId, externalIds],
+     where i.id = $1`,
+    [to.ingestionId, ids],
+  )
+  // A sync that is still under way and began before must not take them for gone.
+  await tx.query(
+    `insert into millrace.ingestion_seen (ingestion_id, document_id)
+     select i.id, u.id
+     from millrace.ingestions i cross join unnest($3::bigint[]) as u (id)
+     where i.domain_id = $1 and i.id < $2 and i.sync is not null and i.synced_at is null and i.state = 'running'
+     on conflict do nothing`,
+    [to.domainId, to.ingestionId, ids],
   )
 }
+
+const noteSeen = (tx: Tx, ingestionId: number, ids: readonly number[]): Promise<object[]> =>
+  tx.query(
+    `insert into millrace.ingestion_seen (ingestion_id, document_id)
+     select $1, id from unnest($2::bigint[]) as given (id)
+     on conflict do nothing`,
+    [ingestionId, ids],
+  )
 
 export interface DocumentRow {
   readonly id: number
@@ -91,6 +296,13 @@ export interface DocumentRow {
   readonly metadata: Metadata
   readonly revision: number
   readonly ingestionId: number
+  readonly source: string | null
+  readonly origin: Origin
+  readonly url: string | null
+  readonly fileName: string | null
+  readonly fileType: string | null
+  /** What the bytes were: pdf, docx, …; null until they were read, and for what came as text. */
+  readonly format: string | null
   readonly state: DocumentState
   readonly errorCode: string | null
   readonly errorMessage: string | null
@@ -108,6 +320,12 @@ const summary = {
   metadata: documents.metadata,
   revision: documents.revision,
   ingestionId: documents.ingestionId,
+  source: documents.source,
+  origin: documents.origin,
+  url: documents.url,
+  fileName: documents.fileName,
+  fileType: documents.fileType,
+  format: documents.format,
   state: documents.state,
   errorCode: documents.errorCode,
   errorMessage: documents.errorMessage,
@@ -146,9 +364,11 @@ export async function getDocument(
   on: Session,
   domainId: number,
   externalId: string,
-): Promise<(DocumentRow & { readonly text: string }) | undefined> {
+): Promise<
+  (DocumentRow & { readonly text: string; readonly layout: readonly LayoutPart[] | null }) | undefined
+> {
   const found = await on.orm
-    .select({ ...summary, text: documents.text })
+    .select({ ...summary, text: documents.text, layout: documents.layout })
     .from(documents)
     .where(and(eq(documents.domainId, domainId), eq(documents.externalId, externalId)))
   return found[0]
@@ -160,6 +380,9 @@ export interface ChunkRow {
   readonly endAt: number
   readonly tokens: number
   readonly text: string
+  readonly headings: readonly string[]
+  readonly place: Place | null
+  readonly parent: number | null
 }
 
 /** The chunks of one revision, in order; none until it is prepared. */
@@ -174,6 +397,9 @@ export const listChunks = (
       endAt: chunks.endAt,
       tokens: chunks.tokens,
       text: chunks.text,
+      headings: chunks.headings,
+      place: chunks.place,
+      parent: chunks.parent,
     })
     .from(chunks)
     .where(

@@ -8,19 +8,30 @@ export {
   type Resumed,
   resumeDocuments,
 } from './cancel.js'
-export { type Db, type DbKind, type DbOptions, openDb, type Session, type Tx } from './connect.js'
+export {
+  type Db,
+  type DbKind,
+  type DbOptions,
+  openDb,
+  type Session,
+  type TransactOptions,
+  type Tx,
+} from './connect.js'
 export {
   type ChunkRow,
+  compareDocuments,
   countDocuments,
   type DocumentCounts,
   type DocumentRow,
   deleteDocument,
+  type FileFacts,
   getDocument,
   listChunks,
   listDocuments,
   type NewDocument,
   NO_DOCUMENTS,
   type Upserted,
+  type UpsertTarget,
   upsertDocuments,
 } from './documents.js'
 export {
@@ -34,6 +45,15 @@ export {
   updateDomain,
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export {
+  type Fetched,
+  noteFetched,
+  PART_BYTES,
+  type ReadFile,
+  readFileParts,
+  storeFile,
+  storeRead,
+} from './files.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
@@ -41,12 +61,10 @@ export {
   type IngestionError,
   type IngestionRejection,
   type IngestionRow,
-  insertIngestion,
   listIngestionErrors,
   listIngestionRejections,
   listIngestions,
   listRunning,
-  sealIngestion,
 } from './ingestions.js'
 export {
   countAttempt,
@@ -88,6 +106,20 @@ export type {
 export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
 export { countRunning, indexStates } from './status.js'
 export {
+  abandonIngestion,
+  addRejections,
+  BODY_INCOMPLETE,
+  countRejections,
+  forgetSeen,
+  type IngestionWishes,
+  insertIngestion,
+  type RejectedDocument,
+  type RejectionCount,
+  renewIngestion,
+  sealIngestion,
+  sealLost,
+} from './streams.js'
+export {
   type Backlog,
   backlog,
   rangesOf,
@@ -97,7 +129,8 @@ export {
   sweepOrphans,
   takeSweep,
 } from './sweep.js'
-export { countVectors, type VectorRow } from './vectors.js'
+export { countSource, syncSources } from './sync.js'
+export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
   listWorkers,

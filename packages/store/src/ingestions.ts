@@ -1,4 +1,4 @@
-import type { Session, Tx } from './connect.js'
+import type { Session } from './connect.js'
 import type { DocumentCounts } from './documents.js'
 import type { IngestionState } from './schema.js'
 
@@ -60,23 +60,6 @@ export interface IngestionRejection {
   readonly count: number
   /** The first. */
   readonly example: Readonly<Record<string, unknown>>
-}
-
-/** Undefined when the domain is gone: its row is looked at again, and held, in this transaction. */
-export async function insertIngestion(tx: Tx, domainId: number): Promise<number | undefined> {
-  const rows = await tx.query<{ id: number }>(
-    `insert into millrace.ingestions (domain_id)
-     select id from millrace.domains where id = $1 for key share
-     returning id`,
-    [domainId],
-  )
-  return rows[0]?.id
-}
-
-/** Nothing more will be added to it: from now on it finishes when its last document does. */
-export async function sealIngestion(tx: Tx, id: number): Promise<void> {
-  await tx.query('update millrace.ingestions set sealed = true where id = $1', [id])
-  await tx.query(`select millrace.move_counts(array[$1]::bigint[], array['received'], array[0])`, [id])
 }
 
 /** Rows of pending that are counted for every look at an ingestion; beyond that what is left is estimated. */

@@ -3,6 +3,9 @@ import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
 import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
+/** Vectors and chunks are worked out again from documents and pending, should their commit be lost. */
+const DERIVED = { durable: false }
+
 export interface Lease {
   readonly id: number
   readonly generationId: number
@@ -33,14 +36,39 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
       'leases out',
     )
     const leases: Lease[] = []
+    const size = { ...policy, leaseTokens: await shareOf(tx, policy) }
     while (out.count + leases.length < policy.leasesMax) {
-      const lease = await leaseNext(tx, policy)
+      const lease = await leaseNext(tx, size)
       if (lease === undefined) break
       leases.push(lease)
     }
     return leases
   })
 }
+
+/** A lease is not filled to less: what it costs to hand out would show. */
+const LEASE_TOKENS_MIN = 1_024
+
+/**
+ * Tokens to fill leases to: while much is free, as many as the policy says; of the last of it each lease gets an equal
+ * share, so that at the end no worker sits on four full leases while the others have nothing to do.
+ */
+async function shareOf(tx: Tx, { leasesMax, leaseTokens }: DispatchPolicy): Promise<number> {
+  // Enough for every lease, at one token a text, would be too many to look at: what is sampled is the start of the line.
+  const free = one(
+    await tx.query<{ texts: number; tokens: number }>(
+      `select count(*)::int as texts, coalesce(sum(tokens), 0)::int as tokens
+       from (select tokens from millrace.pending where lease_id is null limit $1) free`,
+      [SAMPLE_TEXTS],
+    ),
+    'free texts',
+  )
+  if (free.texts === SAMPLE_TEXTS || leasesMax === 0) return leaseTokens
+  return Math.min(leaseTokens, Math.max(LEASE_TOKENS_MIN, Math.ceil(free.tokens / leasesMax)))
+}
+
+/** More free texts than this are much. */
+const SAMPLE_TEXTS = 10_000
 
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
@@ -246,7 +274,7 @@ export function storeLease(
     await countEmbedded(tx, taken)
     if (result.done) await tx.query('delete from millrace.leases where id = $1', [lease.id])
     return { texts: taken.length, tokens: taken.reduce((sum, row) => sum + row.tokens, 0) }
-  })
+  }, DERIVED)
 }
 
 interface Taken {

@@ -1,7 +1,7 @@
 import type { Db, Tx } from './connect.js'
 import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
 import { publish } from './publish.js'
-import type { Place } from './schema.js'
+import type { LayoutPart, Origin, Place } from './schema.js'
 import { clearMarks, vectorsTable } from './vectors.js'
 
 /** Documents of one ingestion whose ids lie in a range: what a prepare job names. */
@@ -17,6 +17,14 @@ export interface ClaimedDocument {
   readonly title: string | null
   readonly text: string
   readonly attempts: number
+  readonly origin: Origin
+  readonly url: string | null
+  readonly fileName: string | null
+  readonly fileType: string | null
+  readonly fileHash: Buffer | null
+  /** Null: a file that was not read yet, or text. */
+  readonly format: string | null
+  readonly layout: readonly LayoutPart[] | null
 }
 
 /**
@@ -34,7 +42,8 @@ export function claimDocuments(
        state = 'preparing', attempts = attempts + 1, leased_until = now() + make_interval(secs => $4)
      where ingestion_id = $1 and id between $2 and $3
        and state in ('received', 'preparing')
-     returning id, revision, title, text, attempts`,
+     returning id, revision, title, text, attempts, origin, url, file_name as "fileName", file_type as "fileType",
+       file_hash as "fileHash", format, layout`,
     [range.ingestionId, range.from, range.to, ownedSeconds],
   )
 }
@@ -82,40 +91,43 @@ export function storeChunks(
   to: { readonly generationId: number; readonly ingestionId: number; readonly ownedSeconds: number },
   prepared: readonly PreparedDocument[],
 ): Promise<number> {
-  return db.transact(async (tx) => {
-    const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-      to.generationId,
-    ])
-    if (generation.length === 0) return 0
-    const held = await holdDocuments(tx, prepared)
-    const documents = prepared.filter((document) => held.has(document.id))
-    if (documents.length === 0) return 0
-    const ids = documents.map((document) => document.id)
-    await tx.query(
-      `delete from millrace.chunks c
+  return db.transact(
+    async (tx) => {
+      const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
+        to.generationId,
+      ])
+      if (generation.length === 0) return 0
+      const held = await holdDocuments(tx, prepared)
+      const documents = prepared.filter((document) => held.has(document.id))
+      if (documents.length === 0) return 0
+      const ids = documents.map((document) => document.id)
+      await tx.query(
+        `delete from millrace.chunks c
        where c.document_id = any($1) and c.generation_id = $2
          and not exists (
            select 1 from millrace.published p
            where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
          )`,
-      [ids, to.generationId],
-    )
-    await tx.query(
-      `delete from millrace.parents c
+        [ids, to.generationId],
+      )
+      await tx.query(
+        `delete from millrace.parents c
        where c.document_id = any($1) and c.generation_id = $2
          and not exists (
            select 1 from millrace.published p
            where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
          )`,
-      [ids, to.generationId],
-    )
-    await insertChunks(tx, to.generationId, documents)
-    const added = await insertPending(tx, to, documents)
-    await markPrepared(tx, documents, to.ownedSeconds)
-    await countPrepared(tx, to.ingestionId, documents, added)
-    await publish(tx, to.generationId, ids)
-    return added
-  })
+        [ids, to.generationId],
+      )
+      await insertChunks(tx, to.generationId, documents)
+      const added = await insertPending(tx, to, documents)
+      await markPrepared(tx, documents, to.ownedSeconds)
+      await countPrepared(tx, to.ingestionId, documents, added)
+      await publish(tx, to.generationId, ids)
+      return added
+    },
+    { durable: false },
+  )
 }
 
 /** Locks the documents, in the order of their ids, that are still what they were when they were claimed. */
@@ -151,7 +163,7 @@ const CHUNK_COLUMNS = [
   column('context', text, (row: FlatChunk) => row.context),
   column('text', text, (row: FlatChunk) => row.text),
   column('headings', textArray, (row: FlatChunk) => row.headings),
-  column('place', nullable(jsonb), (row: FlatChunk) => row.place),
+  column('place', nullable(jsonb), (row: FlatChunk) => placeJson(row.place)),
   column('parent', nullable(int4), (row: FlatChunk) => row.parent),
 ]
 
@@ -163,7 +175,7 @@ const PARENT_COLUMNS = [
   column('end_at', int4, (row: FlatParent) => row.endAt),
   column('text', text, (row: FlatParent) => row.text),
   column('headings', textArray, (row: FlatParent) => row.headings),
-  column('place', nullable(jsonb), (row: FlatParent) => row.place),
+  column('place', nullable(jsonb), (row: FlatParent) => placeJson(row.place)),
 ]
 
 async function insertChunks(

@@ -93,3 +93,20 @@ export async function countVectors(on: Session, generationId: number): Promise<n
   )
   return rows[0]?.count ?? 0
 }
+
+/** Of these texts, those that would have to be embedded: without a vector, and not waiting for one. */
+export async function missingTexts(
+  on: Session,
+  generationId: number,
+  hashes: readonly Buffer[],
+): Promise<Buffer[]> {
+  const rows = await on.query<{ hash: Buffer }>(
+    `select given.hash from unnest($2::bytea[]) as given (hash)
+     where not exists (select 1 from ${vectorsTable(generationId)} v where v.text_hash = given.hash)
+       and not exists (
+         select 1 from millrace.pending p where p.generation_id = $1 and p.text_hash = given.hash
+       )`,
+    [generationId, hashes],
+  )
+  return rows.map((row) => row.hash)
+}

@@ -240,7 +240,7 @@ function reportOf(
 
 function syncOf({ sync, source, syncedAt, syncSkipped, deleted }: IngestionRow): Sync | null {
   if (sync === null || source === null) return null
-  const state = syncedAt === null ? 'waiting' : syncSkipped === null ? 'done' : 'skipped'
+  const state = syncSkipped !== null ? 'skipped' : syncedAt === null ? 'waiting' : 'done'
   return { source, state, deleted, reason: syncSkipped }
 }
 

@@ -3,7 +3,6 @@ import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import {
   type ClaimedDocument,
   claimDocuments,
-  type Db,
   type DocumentRange,
   failDocuments,
   getIngestion,
@@ -14,12 +13,12 @@ import {
 import type { Preparer } from '../preparer.js'
 import type { Settings } from '../settings.js'
 import { type Domain, findDomain } from './domains.js'
+import { type ReadDeps, readDocument } from './read.js'
 
-interface Deps {
-  readonly db: Db
+interface Deps extends ReadDeps {
   readonly engine: Engine
   readonly preparer: Preparer
-  readonly settings: Pick<Settings, 'ownedSeconds'>
+  readonly settings: Pick<Settings, 'ownedSeconds' | 'limits'>
 }
 
 interface Failed {
@@ -86,12 +85,14 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
 async function prepareOne(deps: Deps, domain: Domain, document: ClaimedDocument): Promise<Outcome> {
   const { id, revision } = document
   try {
+    const read = await readDocument(deps, document)
     const prepared = await deps.preparer.prepare({
       modelDir: deps.engine.dir(domain.model),
       recipe: domain.recipe,
-      document: { title: document.title, text: document.text },
+      document: { title: read.title, text: read.text, layout: read.layout },
     })
-    return { kind: 'prepared', document: { id, revision, ...prepared } }
+    const warnings = [...read.warnings, ...prepared.warnings]
+    return { kind: 'prepared', document: { id, revision, ...prepared, warnings } }
   } catch (error) {
     // What may go better next time is left to the queue; the sweep fails what never does.
     if (error instanceof CodedError && error.retryable) throw error

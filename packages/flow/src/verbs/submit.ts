@@ -1,6 +1,26 @@
 import { CodedError } from '@millrace/errors'
-import { type Db, insertIngestion, rangesOf, sealIngestion, type Tx, upsertDocuments } from '@millrace/store'
-import { type Rejection, type Sorted, type SubmittedDocument, sortDocuments } from '../accept.js'
+import {
+  abandonIngestion,
+  addRejections,
+  countRejections,
+  type Db,
+  insertIngestion,
+  type NewDocument,
+  type RejectionCount,
+  rangesOf,
+  renewIngestion,
+  sealIngestion,
+  storeFile,
+  type Tx,
+  upsertDocuments,
+} from '@millrace/store'
+import {
+  type Accepted,
+  type Given,
+  type Rejection,
+  type SubmittedDocument,
+  sortDocuments,
+} from '../accept.js'
 import type { Log } from '../log.js'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
@@ -9,7 +29,16 @@ import { unknownDomain } from './domains.js'
 export interface Submission {
   readonly ingestion: string
   readonly accepted: number
+  /** The first REJECTED_SHOWN of them. */
   readonly rejected: readonly Rejection[]
+  readonly rejectedTotal: number
+}
+
+export interface SubmitOptions {
+  /** What the documents are a part of; null: of nothing. */
+  readonly source: string | null
+  /** full: documents of the source that were not in it are deleted once it has succeeded. */
+  readonly sync: 'full' | null
 }
 
 interface Deps {
@@ -19,9 +48,35 @@ interface Deps {
   readonly settings: Pick<Settings, 'ownedSeconds' | 'limits'>
 }
 
-/** Bytes of text in one statement, and of the documents that one job prepares. */
+interface Target {
+  readonly id: number
+  readonly name: string
+}
+
+/** The bytes of a file that was accepted, by its place in the submission. */
+export type FileBytes = (index: number) => AsyncIterable<Buffer> | Iterable<Buffer>
+
+/** A submission that is being received, slice by slice. */
+export interface OpenSubmission {
+  /**
+   * Keeps a slice in a transaction of its own and sets the work on it going. Resolves when it is written, so
+   * whoever reads the body reads on no sooner.
+   * @throws CodedError INGESTION_ENDED when it was cancelled meanwhile, UNKNOWN_DOMAIN when its domain went
+   */
+  add(slice: readonly Given[], bytes?: FileBytes): Promise<void>
+  /** @throws CodedError NO_DOCUMENTS when not one was acceptable; nothing is written then */
+  end(): Promise<Submission>
+  /** The body broke off: what was written stays and is worked on, the ingestion says that it is not all. */
+  abandon(reason: string): Promise<void>
+}
+
+/** Bytes of text in one statement, and documents that one job prepares. */
 const SLICE_BYTES = 4 * 1024 * 1024
 const RANGE_DOCUMENTS = 32
+/** Refusals that an answer lists; all are counted. */
+export const REJECTED_SHOWN = 1_000
+/** How long a stream may be silent before the sweep takes its receiver for dead, in seconds. */
+const OPEN_SECONDS = 120
 
 /**
  * Keeps documents and sets the work going: the rows in one transaction, then jobs that name them. When the
@@ -31,48 +86,142 @@ const RANGE_DOCUMENTS = 32
  */
 export async function submitDocuments(
   deps: Deps,
-  domain: { readonly id: number; readonly name: string },
+  domain: Target,
   given: readonly SubmittedDocument[],
+  options: SubmitOptions = { source: null, sync: null },
 ): Promise<Submission> {
-  const { accepted, rejected } = sortDocuments(given, deps.settings.limits)
-  if (accepted.length === 0) {
-    throw new CodedError('NO_DOCUMENTS', `None of the ${given.length} documents can be accepted`, {
-      hint: given.length === 0 ? 'Send at least one document' : 'details.rejected says why, one by one',
-      details: { rejected },
-    })
+  const { accepted, rejected } = sortDocuments(
+    given.map((document, index) => ({ document, index })),
+    deps.settings.limits,
+  )
+  if (accepted.length === 0) throw noDocuments(rejected, given.length)
+  const written = await deps.db.transact(async (tx) => {
+    const ingestion = await insertIngestion(tx, domain.id, { ...options, openSeconds: null })
+    if (ingestion === undefined) throw unknownDomain(domain.name)
+    const to = { domainId: domain.id, ingestionId: ingestion, ...options, tracked: options.sync !== null }
+    const ids: number[][] = []
+    for (const slice of slices(accepted)) {
+      ids.push([...(await upsertDocuments(tx, { ...to, ...deps.settings }, slice)).ids])
+    }
+    await addRejections(tx, ingestion, countRejections(rejected))
+    await sealIngestion(tx, ingestion)
+    return { ingestion, ids }
+  })
+  await enqueue(deps, written.ingestion, written.ids)
+  return {
+    ingestion: String(written.ingestion),
+    accepted: accepted.length,
+    rejected: rejected.slice(0, REJECTED_SHOWN),
+    rejectedTotal: rejected.length,
   }
-  const written = await deps.db.transact((tx) => write(tx, deps, domain, accepted))
-  try {
-    await deps.queues.addPrepare(written.ranges)
-  } catch (error) {
-    deps.log.warn({ err: error, ingestion: written.ingestion }, 'not enqueued, the sweep will do it')
-  }
-  return { ingestion: String(written.ingestion), accepted: accepted.length, rejected }
 }
 
-async function write(
-  tx: Tx,
-  deps: Deps,
-  domain: { readonly id: number; readonly name: string },
-  accepted: Sorted['accepted'],
-) {
-  const ingestion = await insertIngestion(tx, domain.id)
-  if (ingestion === undefined) throw unknownDomain(domain.name)
-  const rows: { id: number; ingestion: number }[][] = []
-  for (const slice of slices(accepted)) {
-    const { ids } = await upsertDocuments(
-      tx,
-      { domainId: domain.id, ingestionId: ingestion, ownedSeconds: deps.settings.ownedSeconds },
-      slice,
-    )
-    rows.push(ids.map((id) => ({ id, ingestion })))
+/**
+ * Receives a submission of any length. The ingestion begins with the first document that can be kept; each slice
+ * is a transaction, so nobody waits long for it and its memory is bounded by the slice.
+ */
+export function openSubmission(deps: Deps, domain: Target, options: SubmitOptions): OpenSubmission {
+  let ingestion: number | undefined
+  let accepted = 0
+  let given = 0
+  let rejectedTotal = 0
+  const shown: Rejection[] = []
+  /** Refused before there was an ingestion to count them in. */
+  let early: RejectionCount[] = []
+
+  const refuse = (rejected: readonly Rejection[]) => {
+    rejectedTotal += rejected.length
+    shown.push(...rejected.slice(0, Math.max(0, REJECTED_SHOWN - shown.length)))
   }
-  await sealIngestion(tx, ingestion)
-  return { ingestion, ranges: rows.flatMap((slice) => rangesOf(slice, RANGE_DOCUMENTS)) }
+
+  const write = async (
+    tx: Tx,
+    documents: readonly Accepted[],
+    rejected: readonly RejectionCount[],
+    bytes: FileBytes | undefined,
+  ) => {
+    const id = ingestion ?? (await insertIngestion(tx, domain.id, { ...options, openSeconds: OPEN_SECONDS }))
+    if (id === undefined) throw unknownDomain(domain.name)
+    const to = { domainId: domain.id, ingestionId: id, ...options, tracked: true, ...deps.settings }
+    const upserted = await upsertDocuments(tx, to, documents)
+    for (const document of documents) {
+      const row = upserted.written.get(document.externalId)
+      if (document.file !== null && row !== undefined && bytes !== undefined) {
+        await storeFile(tx, row.id, bytes(document.index))
+      }
+    }
+    const repeated = new Set(upserted.repeated)
+    const again = documents
+      .filter((document) => repeated.has(document.externalId))
+      .map((document) => ({
+        index: document.index,
+        id: document.externalId,
+        code: 'DUPLICATE_ID',
+        message: 'A document before it has the same id',
+      }))
+    await addRejections(tx, id, countRejections(again, rejected))
+    // Last, since workers hold documents before they hold their ingestion.
+    if (!(await renewIngestion(tx, id, OPEN_SECONDS))) throw ended(id)
+    return { id, ids: upserted.ids, again }
+  }
+
+  return {
+    add: async (slice, bytes) => {
+      given += slice.length
+      const sorted = sortDocuments(slice, deps.settings.limits)
+      refuse(sorted.rejected)
+      if (ingestion === undefined && sorted.accepted.length === 0) {
+        early = countRejections(sorted.rejected, early)
+        return
+      }
+      const rejected = countRejections(sorted.rejected, early)
+      const written = await deps.db.transact((tx) => write(tx, sorted.accepted, rejected, bytes))
+      ingestion = written.id
+      early = []
+      accepted += sorted.accepted.length - written.again.length
+      refuse(written.again)
+      await enqueue(deps, written.id, [written.ids])
+    },
+    end: async () => {
+      if (ingestion === undefined) throw noDocuments(shown, given)
+      const id = ingestion
+      await deps.db.transact((tx) => sealIngestion(tx, id))
+      return { ingestion: String(id), accepted, rejected: shown, rejectedTotal }
+    },
+    abandon: async (reason) => {
+      if (ingestion !== undefined) await abandonIngestion(deps.db, ingestion, reason, given)
+    },
+  }
 }
+
+async function enqueue(deps: Deps, ingestion: number, ids: readonly (readonly number[])[]): Promise<void> {
+  const ranges = ids.flatMap((some) =>
+    rangesOf(
+      some.map((id) => ({ id, ingestion })),
+      RANGE_DOCUMENTS,
+    ),
+  )
+  try {
+    await deps.queues.addPrepare(ranges)
+  } catch (error) {
+    deps.log.warn({ err: error, ingestion }, 'not enqueued, the sweep will do it')
+  }
+}
+
+const noDocuments = (rejected: readonly Rejection[], given: number) =>
+  new CodedError('NO_DOCUMENTS', `None of the ${given} documents can be accepted`, {
+    hint: given === 0 ? 'Send at least one document' : 'details.rejected says why, one by one',
+    details: { rejected },
+  })
+
+const ended = (id: number) =>
+  new CodedError('INGESTION_ENDED', `Ingestion ${id} was cancelled while it was being received`, {
+    hint: 'What was written before stays; submit the rest again',
+    details: { ingestion: String(id) },
+  })
 
 /** Consecutive documents of at most SLICE_BYTES of text together; a longer one alone. */
-export function slices<T extends { readonly text: string }>(documents: readonly T[]): T[][] {
+export function slices<T extends Pick<NewDocument, 'text'>>(documents: readonly T[]): T[][] {
   const parts: T[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const document of documents) {

@@ -1,9 +1,11 @@
 import {
   buildIndex,
   type Db,
+  forgetSeen,
   listLeases,
   recheckDocuments,
   reclaimDocuments,
+  sealLost,
   sweepOrphans,
   takeSweep,
 } from '@millrace/store'
@@ -20,6 +22,8 @@ interface Deps {
 export interface Swept {
   /** Ingestions that somebody had left half-way between cancelled and not. */
   readonly halfway: number
+  /** Submissions whose receiver died. */
+  readonly sealed: number
   readonly ranges: number
   readonly leases: number
   readonly rechecked: number
@@ -40,13 +44,15 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   // A little less than the period, so that a loop that is early by a moment does not skip its turn.
   if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
   const halfway = await finishHalfway({ db, queues, settings })
+  const sealed = await sealLost(db)
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
   const leases = await listLeases(db, settings.sweepSeconds)
   await queues.addEmbed(leases)
   const rechecked = await recheckDocuments(db, settings.ownedSeconds)
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
+  await forgetSeen(db)
   const indexed = await buildIndex(db, { rowsMin: settings.indexRowsMin })
-  return { halfway, ranges, leases: leases.length, rechecked, orphans, indexed }
+  return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans, indexed }
 }
 
 async function reclaim(db: Db, queues: Queues, ownedSeconds: number): Promise<number> {
