@@ -3,14 +3,15 @@ import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embe
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
-import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
+import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
 import { allDomains, domainPath, requireDomain } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { findFiles } from './files.js'
 import { ingestFiles } from './ingest.js'
 import { addModels } from './models/program.js'
 import { bar, silent } from './progress.js'
-import { showDomains, showHits, showReport } from './show.js'
+import { showDomains, showHits, showIngestion, showReport } from './show.js'
+import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -18,6 +19,8 @@ export interface ProgramDeps {
   readonly write: (text: string) => void
   /** An engine in this process, for what needs no server. */
   readonly openEngine: () => Engine
+  /** A terminal to draw a live view on; undefined: there is none. */
+  readonly screen?: Screen | undefined
   /** Of the commands about models, which ask no server. Default: this process's. */
   readonly env?: Readonly<Record<string, string | undefined>>
 }
@@ -51,7 +54,7 @@ const within =
   }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
-export function buildProgram({ client, write, openEngine, env = process.env }: ProgramDeps): Command {
+export function buildProgram({ client, write, openEngine, screen, env = process.env }: ProgramDeps): Command {
   const print = (options: Output, value: unknown, text: () => string) =>
     write(options.json === true ? `${JSON.stringify(value)}\n` : text())
   const program = new Command('millrace')
@@ -115,17 +118,51 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
 
   program
     .command('status')
-    .description('the domains with their models, and how many documents are ready, waiting and failed')
+    .description(
+      'workers, what waits, running ingestions and domains; on a terminal drawn again every second until ctrl-c',
+    )
+    .option('--once', 'print it once')
     .addOption(json())
-    .action(async (options: Output) => {
-      const domains = await allDomains(client)
-      print(options, { url: client.url, domains }, () => `Millrace at ${client.url}\n${showDomains(domains)}`)
+    .action(async (options: Output & { once?: true }) => {
+      if (options.json !== true && options.once !== true && screen !== undefined) {
+        return untilInterrupted((signal) => watchStatus(client, screen, signal))
+      }
+      const status = await getStatus(client)
+      print(options, { url: client.url, ...status }, () => showStatus(client.url, status))
     })
+
+  for (const [name, description] of [
+    ['cancel', 'stop an ingestion; what is done stays, and resume goes on from there'],
+    ['resume', 'go on with a cancelled ingestion, or try the failed documents of a finished one again'],
+  ] as const) {
+    program
+      .command(name)
+      .description(description)
+      .argument('<ingestion>', 'its id, as status shows it')
+      .addOption(json())
+      .action(async (id: string, options: Output) => {
+        const path = `/v1/ingestions/${encodeURIComponent(id)}/${name}`
+        const ingestion = await client.post(path, {}, ingestionSchema)
+        print(options, ingestion, () => showIngestion(ingestion))
+      })
+  }
 
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
   return program
+}
+
+/** Ctrl-c ends what is shown; nothing else was under way. */
+async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const stopped = new AbortController()
+  const stop = () => stopped.abort()
+  process.once('SIGINT', stop)
+  try {
+    await work(stopped.signal)
+  } finally {
+    process.off('SIGINT', stop)
+  }
 }
 
 function addDomains(

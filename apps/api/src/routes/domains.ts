@@ -100,7 +100,7 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
 }
 
 /** A model whose files have gone since is absent. */
-const stateOf = (engine: Engine, id: string) =>
+export const stateOf = (engine: Engine, id: string) =>
   engine.models().some((model) => model.id === id) ? engine.state(id) : 'absent'
 
 const detail = (domain: Domain, engine: Engine, counts: ReadonlyMap<number, DocumentCounts>) => ({

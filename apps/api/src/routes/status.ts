@@ -2,6 +2,7 @@ import { getStatus } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { ApiDeps } from '../deps.js'
 import { problems, statusOut } from '../schemas.js'
+import { stateOf } from './domains.js'
 import { show } from './ingestions.js'
 
 export const statusRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
@@ -21,7 +22,7 @@ export const statusRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
         backlog,
         running,
         ingestions: ingestions.map(show),
-        domains: [...domains],
+        domains: domains.map((domain) => ({ ...domain, modelState: stateOf(deps.engine, domain.model) })),
       }
     },
   )

@@ -27,6 +27,7 @@ export interface Status {
   readonly domains: readonly {
     readonly name: string
     readonly model: string
+    readonly threshold: number | null
     readonly documents: DocumentCounts
     readonly index: IndexState
   }[]
@@ -71,9 +72,10 @@ export async function getStatus({ db }: { readonly db: Db }): Promise<Status> {
     backlog: left,
     running,
     ingestions,
-    domains: domains.map(({ id, name, model }) => ({
+    domains: domains.map(({ id, name, model, threshold }) => ({
       name,
       model,
+      threshold,
       documents: counts.get(id) ?? NO_DOCUMENTS,
       index: indexes.get(id) ?? { state: 'none' },
     })),
