@@ -309,7 +309,16 @@ export const statusOut = z.object({
   backlog: z.object({ documents: z.int(), texts: z.int(), leases: z.int() }),
   running: z.int().describe('Ingestions that run'),
   ingestions: z.array(ingestionOut).describe('The oldest 20 of them'),
-  domains: z.array(z.object({ name: z.string(), model: z.string(), documents: counts, index: indexState })),
+  domains: z.array(
+    z.object({
+      name: z.string(),
+      model: z.string(),
+      modelState: z.enum(['absent', 'loading', 'ready', 'failed']),
+      threshold: z.number().nullable(),
+      documents: counts,
+      index: indexState,
+    }),
+  ),
 })
 
 export const searchIn = z.strictObject({
