@@ -178,7 +178,7 @@ const PARENT_COLUMNS = [
   column('place', nullable(jsonb), (row: FlatParent) => placeJson(row.place)),
 ]
 
-async function insertChunks(
+export async function insertChunks(
   tx: Tx,
   generationId: number,
   documents: readonly PreparedDocument[],
@@ -284,7 +284,7 @@ async function insertPending(
   return added.length - late.length
 }
 
-async function markPrepared(
+export async function markPrepared(
   tx: Tx,
   documents: readonly PreparedDocument[],
   ownedSeconds: number,
@@ -309,7 +309,7 @@ async function markPrepared(
 const sumTokens = (documents: readonly PreparedDocument[]): number =>
   documents.reduce((sum, { chunks }) => sum + chunks.reduce((part, chunk) => part + chunk.tokens, 0), 0)
 
-async function countPrepared(
+export async function countPrepared(
   tx: Tx,
   ingestionId: number,
   documents: readonly PreparedDocument[],
