@@ -1,4 +1,7 @@
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backends } from './support/backends.js'
@@ -6,15 +9,37 @@ import { type Body, openWorld, until, type World } from './support/world.js'
 
 const NDJSON = { 'content-type': 'application/x-ndjson' }
 
+const fixture = (name: string) => new URL(`../packages/files/test/fixtures/${name}`, import.meta.url)
+
 const sentence = (i: number) => `Note ${i} tells how door ${(i * 37) % 101} of the house is painted.`
 
 for (const backend of backends()) {
   describe(`ways in, ${backend.name}`, () => {
     let world: World
+    let site: Server
     beforeAll(async () => {
-      world = await openWorld(backend, { LINE_BYTES_MAX: '4096', FILE_BYTES_MAX: '65536' })
+      world = await openWorld(backend, {
+        LINE_BYTES_MAX: '4096',
+        FILE_BYTES_MAX: '65536',
+        // A private address by its name; the number itself stays refused.
+        URL_ALLOW: 'localhost',
+      })
+      site = createServer((request, response) => {
+        if (request.url === '/away') {
+          response.writeHead(302, { location: `http://127.0.0.1:${port()}/page` }).end()
+        } else if (request.url === '/page') {
+          response.writeHead(200, { 'content-type': 'text/html' })
+          response.end('<title>Green doors</title><h1>Doors</h1><p>All doors of the house are green.</p>')
+        } else response.writeHead(404).end()
+      })
+      site.listen(0, 'localhost')
+      await once(site, 'listening')
     })
-    afterAll(() => world?.close())
+    afterAll(async () => {
+      await world?.close()
+      site?.close()
+    })
+    const port = () => (site.address() as AddressInfo).port
 
     const create = async (name: string) => {
       expect((await world.call('POST', '/v1/domains', { name })).status).toBe(201)
@@ -179,10 +204,61 @@ for (const backend of backends()) {
         file: { name: 'notes.md', type: 'text/markdown' },
         metadata: { team: 'doors' },
       })
+      expect(document.text).toBe('# Doors\n\nThe door is green.')
+      const original = await fetch(`${world.url}${path}/${encodeURIComponent('notes/一 😀')}/file`)
+      expect(await original.text()).toBe('# Doors\n\nThe door is green.')
+      expect(original.headers.get('content-disposition')).toContain('attachment')
       const wrong = new FormData()
       wrong.append('what', 'x')
       const refused = await fetch(`${world.url}${path}`, { method: 'POST', body: wrong })
       expect(refused.status).toBe(400)
+    })
+
+    test('files of formats: what they say is found, with its page; a bad one fails alone, with a code', async () => {
+      const path = await create('formats')
+      const form = new FormData()
+      for (const name of ['warranty.pdf', 'returns.docx', 'encrypted.pdf']) {
+        form.append('file', new Blob([await readFile(fixture(name))]), name)
+      }
+      const response = await fetch(`${world.url}${path}?source=shelf`, { method: 'POST', body: form })
+      const { ingestion } = (await response.json()) as { ingestion: string }
+      const done = await world.finished(ingestion)
+      expect(done).toMatchObject({
+        documents: { ready: 2, failed: 1 },
+        errors: [{ code: 'FILE_ENCRYPTED', count: 1 }],
+      })
+      const { body } = await world.call('GET', `${path}/warranty.pdf`)
+      expect(body).toMatchObject({ origin: 'file', source: 'shelf', file: { format: 'pdf' } })
+      expect((body.chunks as object[]).length).toBeGreaterThan(0)
+    })
+
+    test('a URL is fetched by a worker; private addresses are refused, also behind a redirect', async () => {
+      const path = await create('urls')
+      const at = `http://localhost:${port()}`
+      const submitted = await world.client.post(
+        path,
+        {
+          documents: [
+            { url: `${at}/page` },
+            { id: 'loop', url: `http://127.0.0.1:${port()}/page` },
+            { id: 'ten', url: 'http://10.0.0.1/' },
+            { id: 'away', url: `${at}/away` },
+            { id: 'gone', url: `${at}/gone` },
+            { id: 'ftp', url: 'ftp://localhost/x' },
+          ],
+        },
+        submissionSchema,
+      )
+      expect(submitted.rejected).toMatchObject([{ id: 'ftp', code: 'URL_INVALID' }])
+      const done = await world.finished(submitted.ingestion)
+      expect(done.documents).toMatchObject({ ready: 1, failed: 4 })
+      expect(done.errors.map(({ code, count }) => [code, count])).toEqual([
+        ['URL_REFUSED', 3],
+        ['URL_STATUS', 1],
+      ])
+      const { body } = await world.call('GET', `${path}/${encodeURIComponent(`${at}/page`)}`)
+      expect(body).toMatchObject({ title: 'Green doors', origin: 'url', file: { format: 'html' } })
+      expect(body.text).toContain('All doors of the house are green.')
     })
   })
 }

@@ -36,6 +36,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   VECTOR_ZERO: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
+  NO_FILE: 404,
   UNKNOWN_DOCUMENT: 404,
   UNKNOWN_DOMAIN: 404,
   UNKNOWN_INGESTION: 404,

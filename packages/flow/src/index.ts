@@ -31,6 +31,7 @@ export {
   type DocumentPage,
   deleteDocument,
   getDocument,
+  getFile,
   listDocuments,
 } from './verbs/documents.js'
 export {

@@ -1,5 +1,5 @@
-import { CodedError } from '@millrace/errors'
 import { openFetcher } from '@millrace/fetch'
+import { openExtractor } from '@millrace/files'
 import type { Log } from './log.js'
 import type { Settings } from './settings.js'
 import type { FileReader, PageFetcher } from './verbs/read.js'
@@ -12,17 +12,24 @@ export interface Reading {
 }
 
 /** Starts nothing: the process that reads files starts with the first file. */
-export function openReading(settings: Settings, _log: Log): Reading {
-  const files: FileReader = {
-    extract: async () => {
-      throw new CodedError('FILE_TYPE_UNKNOWN', 'Files cannot be read yet')
-    },
-  }
+export function openReading(settings: Settings, log: Log): Reading {
+  const { fileBytes, textBytes, filePages } = settings.limits
+  const files = openExtractor({
+    limits: { fileBytes, textBytes, pages: filePages, timeMs: settings.fileSeconds * 1_000 },
+    log: (message, details) => log.info(details, message),
+  })
   const pages = openFetcher({
     allow: settings.urlAllow,
     seconds: settings.urlSeconds,
-    bytesMax: settings.limits.fileBytes,
+    bytesMax: fileBytes,
     redirectsMax: settings.urlRedirects,
   })
-  return { files, pages, close: async () => pages.close() }
+  return {
+    files,
+    pages,
+    close: async () => {
+      pages.close()
+      await files.close()
+    },
+  }
 }

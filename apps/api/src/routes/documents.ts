@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { CodedError, messageOf } from '@millrace/errors'
 import {
   deleteDocument,
@@ -5,6 +6,7 @@ import {
   findDomain,
   type Given,
   getDocument,
+  getFile,
   listDocuments,
   type OpenSubmission,
   openPlan,
@@ -114,6 +116,27 @@ export const documentRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) 
         headings: [...headings],
       }))
       return { ...show(document), text: document.text, chunks }
+    },
+  )
+  app.get(
+    '/v1/domains/:name/documents/:id/file',
+    {
+      schema: {
+        summary: 'The bytes of a file as they were submitted or fetched',
+        tags: ['documents'],
+        params: one,
+        produces: ['application/octet-stream'],
+      },
+    },
+    async (request, reply) => {
+      const domain = await findDomain(deps, request.params.name)
+      const file = await getFile(deps, domain, request.params.id)
+      // Never shown in place: it is whatever somebody sent.
+      return reply
+        .header('content-type', 'application/octet-stream')
+        .header('x-content-type-options', 'nosniff')
+        .header('content-disposition', `attachment; filename*=UTF-8''${encodeURIComponent(file.name)}`)
+        .send(Readable.from(file.pieces))
     },
   )
   app.delete(

@@ -8,6 +8,7 @@ import {
   getDocument as getRow,
   listChunks,
   listDocuments as listRows,
+  readFileParts,
 } from '@millrace/store'
 import type { Domain } from './domains.js'
 
@@ -66,6 +67,26 @@ export async function getDocument({ db }: Deps, domain: Domain, id: string): Pro
     revision: row.revision,
   })
   return { ...row, chunkRows }
+}
+
+/**
+ * The bytes of a document that came as a file, or was fetched.
+ * @throws CodedError UNKNOWN_DOCUMENT, NO_FILE for one that came as text
+ */
+export async function getFile(
+  { db }: Deps,
+  domain: Domain,
+  id: string,
+): Promise<{ readonly name: string; readonly pieces: AsyncIterable<Buffer> }> {
+  const row = storable(id) ? await getRow(db, domain.id, id) : undefined
+  if (row === undefined) throw unknownDocument(domain, id)
+  if (row.fileName === null) {
+    throw new CodedError('NO_FILE', 'This document has no file: it came as text, or was not fetched', {
+      hint: 'Its text is in GET of the document',
+      details: { domain: domain.name, id },
+    })
+  }
+  return { name: row.fileName, pieces: readFileParts(db, row.id) }
 }
 
 /** From then on no answer names it. @throws CodedError UNKNOWN_DOCUMENT */

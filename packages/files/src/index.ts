@@ -1,0 +1,7 @@
+export type { Extracted, Part, SourceFile } from './contract.js'
+export type { Extractor, ExtractorOptions } from './extractor.js'
+export { openExtractor } from './extractor.js'
+export type { Format, FormatGuess } from './formats.js'
+export { formatOf, HEAD_BYTES, READABLE_EXTENSIONS } from './formats.js'
+export type { Limits } from './limits.js'
+export { LIMIT_DEFAULTS } from './limits.js'
