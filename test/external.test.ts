@@ -201,7 +201,7 @@ for (const backend of backends()) {
             { text: `${i}`, vector: [1, 0, i + 1] },
           ],
         }))
-      await Promise.all(Array.from({ length: 8 }, (_, i) => submit(domain, version(i))))
+      await Promise.all(Array.from({ length: 4 }, (_, i) => submit(domain, version(i))))
       const { hits } = await search(domain, [1, 1, 1])
       expect(hits).toHaveLength(6)
       expect(new Set(hits.map((hit) => hit.text)).size).toBe(1)

@@ -13,6 +13,7 @@ export {
   EXTERNAL,
   type GivenChunk,
   isExternal,
+  needsVectors,
   readVector,
   readVectors,
   VECTOR_CHUNKS_MAX,

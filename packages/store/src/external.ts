@@ -39,9 +39,7 @@ export async function storeExternal(
   const prepared = documents.map(({ id, revision, chunks }) => {
     return { id, revision, warnings: [], chunks: externalChunks(id, chunks), parents: [], cut: 0 }
   })
-  const vectors = documents.flatMap((document, i) =>
-    document.chunks.map(({ vector }, j) => ({ hash: prepared[i]?.chunks[j]?.hash as Buffer, vector })),
-  )
+  const vectors = prepared.flatMap(({ chunks }) => chunks)
   const added = await addVectors(tx, to.generationId, vectors)
   await insertChunks(tx, to.generationId, prepared)
   await markPrepared(tx, prepared, 0)
@@ -81,7 +79,10 @@ const keyOf = (hash: Buffer): string => hash.toString('latin1')
  * The chunks as rows. A vector is known by its document, its place there and its numbers: two chunks never share one,
  * and one that changed is another row, so that readers have the old one until the new one is published.
  */
-export const externalChunks = (documentId: number, chunks: readonly ExternalChunk[]): PreparedChunk[] =>
+export const externalChunks = (
+  documentId: number,
+  chunks: readonly ExternalChunk[],
+): (PreparedChunk & VectorRow)[] =>
   chunks.map(({ startAt, endAt, text, vector }, ordinal) => ({
     startAt,
     endAt,
@@ -90,6 +91,7 @@ export const externalChunks = (documentId: number, chunks: readonly ExternalChun
       .update(`vector ${documentId} ${ordinal} `)
       .update(new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength))
       .digest(),
+    vector,
     context: '',
     text,
     headings: [],
