@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Tx } from './connect.js'
-import { countPrepared, insertChunks, markPrepared, type PreparedChunk } from './prepare.js'
-import { publish } from './publish.js'
+import { countPrepared, insertChunks, type PreparedChunk } from './prepare.js'
+import { publishReady } from './publish.js'
 import { clearMarks, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
 /** A chunk that came with its vector. */
@@ -42,7 +42,6 @@ export async function storeExternal(
   const vectors = prepared.flatMap(({ chunks }) => chunks)
   const added = await addVectors(tx, to.generationId, vectors)
   await insertChunks(tx, to.generationId, prepared)
-  await markPrepared(tx, prepared, 0)
   await countPrepared(tx, to.ingestionId, prepared, added)
   await tx.query(
     `update millrace.ingestions set
@@ -50,11 +49,15 @@ export async function storeExternal(
      where id = $1`,
     [to.ingestionId, added],
   )
-  await publish(
-    tx,
-    to.generationId,
-    documents.map(({ id }) => id),
+  const ids = documents.map(({ id }) => id)
+  await tx.query(
+    `update millrace.documents d set
+       state = 'ready', chunks = m.chunks, tokens = 0, leased_until = null, updated_at = now()
+     from unnest($1::bigint[], $2::integer[]) as m (id, chunks)
+     where d.id = m.id`,
+    [ids, documents.map(({ chunks }) => chunks.length)],
   )
+  await publishReady(tx, to.generationId, ids)
   return added
 }
 

@@ -284,7 +284,7 @@ async function insertPending(
   return added.length - late.length
 }
 
-export async function markPrepared(
+async function markPrepared(
   tx: Tx,
   documents: readonly PreparedDocument[],
   ownedSeconds: number,
