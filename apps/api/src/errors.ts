@@ -15,6 +15,8 @@ export interface ErrorBody {
 /** What a code means over HTTP. A code that is not here is our fault: 500. docs/errors.md lists them all. */
 export const STATUS: Readonly<Record<string, number>> = {
   BAD_CHUNKING: 400,
+  BAD_DIMS: 400,
+  DOMAIN_NEEDS_VECTORS: 400,
   BODY_INCOMPLETE: 400,
   EMPTY_TEXT: 400,
   INVALID_REQUEST: 400,
@@ -27,7 +29,11 @@ export const STATUS: Readonly<Record<string, number>> = {
   MISSING_QUERY: 400,
   MISSING_TEXT: 400,
   SYNC_NEEDS_SOURCE: 400,
+  NOT_FOR_EXTERNAL: 400,
   UNKNOWN_MODEL: 400,
+  VECTOR_DIMS: 400,
+  VECTOR_NOT_FINITE: 400,
+  VECTOR_ZERO: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
   NO_FILE: 404,

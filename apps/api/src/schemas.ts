@@ -1,6 +1,10 @@
 import { levelsSchema } from '@millrace/embed'
+import { DIMS_MAX } from '@millrace/flow'
 import { CHUNK_SIZE_MIN, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
+
+/** Whether one is given, and only one. */
+const isOneOf = (values: readonly unknown[]) => values.filter((value) => value !== undefined).length === 1
 
 /** The HTTP contract: what comes in is strict, what goes out is described. */
 export const domainName = z
@@ -32,14 +36,20 @@ const storage = z.enum(['full']).describe('full: float32')
 
 export const domainIn = z.strictObject({
   name: domainName,
-  model: z.string().optional(),
+  model: z.string().optional().describe('external: documents bring chunks with vectors'),
+  dims: z
+    .int()
+    .min(1)
+    .max(DIMS_MAX)
+    .optional()
+    .describe('Numbers of a vector; of an external domain, and of no other'),
   threshold: threshold.optional(),
   levels: levelsSchema.optional(),
   chunking: chunkingIn.optional(),
   cleaning: cleaningIn.optional(),
   storage: storage.optional(),
 })
-export const domainChange = domainIn.omit({ name: true })
+export const domainChange = domainIn.omit({ name: true, dims: true })
 
 const levels = z.array(
   z.object({
@@ -55,13 +65,16 @@ export const domainOut = z.object({
   dims: z.int(),
   threshold: z.number().nullable(),
   levels,
-  chunking: z.object({
-    kind: z.string(),
-    size: z.int(),
-    overlap: z.int(),
-    context: z.string(),
-  }),
-  cleaning: z.record(z.string(), z.boolean()),
+  chunking: z
+    .object({
+      kind: z.string(),
+      size: z.int(),
+      overlap: z.int(),
+      context: z.string(),
+    })
+    .nullable()
+    .describe('null: of an external domain'),
+  cleaning: z.record(z.string(), z.boolean()).nullable(),
   storage: z.string(),
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -78,16 +91,22 @@ const counts = z.object({
 export const domainDetail = domainOut.extend({ documents: counts })
 
 const metadata = z.record(z.string(), z.unknown())
+/** What is no number is refused with the document it is in, not with the whole submission. */
+const vector = z.array(z.unknown()).meta({ items: { type: 'number' } })
 export const documentIn = z
   .strictObject({
     id: z.string().optional().describe('Left out: the hash of title and text; of a url, the url'),
     title: z.string().nullable().optional(),
     text: z.string().optional(),
     url: z.string().optional().describe('Fetched by a worker; instead of a text'),
+    chunks: z
+      .array(z.strictObject({ text: z.string().optional(), vector }))
+      .optional()
+      .describe('In an external domain: passages with their vectors; instead of a text'),
     metadata: metadata.optional(),
   })
-  .refine((document) => (document.text === undefined) !== (document.url === undefined), {
-    error: 'a document has either a text or a url',
+  .refine(({ text, url, chunks }) => isOneOf([text, url, chunks]), {
+    error: 'a document has either a text, a url or chunks',
   })
 const source = z
   .string()
@@ -321,16 +340,19 @@ export const statusOut = z.object({
   ),
 })
 
-export const searchIn = z.strictObject({
-  query: z.string(),
-  k: z.int().min(1).max(1_000).default(10),
-  threshold: threshold.optional().describe("Left out: the domain's"),
-  filter: z
-    .record(z.string(), z.unknown())
-    .optional()
-    .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
-  mode: z.enum(['dense']).default('dense'),
-})
+export const searchIn = z
+  .strictObject({
+    query: z.string().optional().describe('In your own words'),
+    vector: vector.optional().describe("Instead of query: the domain's dims, of any length"),
+    k: z.int().min(1).max(1_000).default(10),
+    threshold: threshold.optional().describe("Left out: the domain's"),
+    filter: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
+    mode: z.enum(['dense']).default('dense'),
+  })
+  .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
 export const searchOut = z.object({
   hits: z.array(
     z.object({

@@ -12,6 +12,7 @@ import { addModels } from './models/program.js'
 import { bar, silent } from './progress.js'
 import { showDomains, showHits, showIngestion, showReport } from './show.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
+import { soughtOf } from './vector.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -27,6 +28,13 @@ export interface ProgramDeps {
 
 interface Output {
   readonly json?: true
+}
+
+interface SearchOptions {
+  readonly domain: string
+  readonly k: number
+  readonly threshold?: number
+  readonly vector?: string
 }
 
 /** Documents that failed or files that could not be read: the command did its work, not all of it. */
@@ -86,8 +94,9 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   program
     .command('search')
     .description('the chunks of a domain that are nearest in meaning')
-    .argument('<query>', 'what to look for, in your own words')
+    .argument('[query]', 'what to look for, in your own words')
     .requiredOption('-d, --domain <name>', 'the domain to search')
+    .option('--vector <file>', 'instead of a query: a JSON array of numbers; - is standard input')
     .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
     .option(
       '--threshold <similarity>',
@@ -95,11 +104,12 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
       within(-1, 1, false),
     )
     .addOption(json())
-    .action(async (query: string, options: Output & { domain: string; k: number; threshold?: number }) => {
-      const { domain, k, threshold } = options
-      const body = { query, k, ...(threshold === undefined ? {} : { threshold }) }
+    .action(async (query: string | undefined, options: Output & SearchOptions) => {
+      const { domain, k, threshold, vector } = options
+      const sought = await soughtOf(query, vector, process.stdin)
+      const body = { ...sought, k, ...(threshold === undefined ? {} : { threshold }) }
       const found = await client.post(`${domainPath(domain)}/search`, body, searchSchema)
-      print(options, found, () => showHits(query, found))
+      print(options, found, () => showHits(query ?? `the vector in ${vector}`, found))
     })
 
   program
@@ -183,10 +193,14 @@ function addDomains(
     .command('create')
     .description('create a domain')
     .argument('<name>', 'lower-case letters, digits, - and _, 55 at most')
-    .option('--model <id>', "the model of its vectors; left out: the server's default")
+    .option(
+      '--model <id>',
+      "the model of its vectors; left out: the server's default; external: documents bring theirs",
+    )
+    .option('--dims <count>', 'numbers of a vector, of an external domain', within(1, 16_000, true))
     .option('--threshold <similarity>', 'least similarity of a hit, -1 to 1', within(-1, 1, false))
     .addOption(json())
-    .action(async (name: string, options: Output & { model?: string; threshold?: number }) => {
+    .action(async (name: string, options: Output & { model?: string; dims?: number; threshold?: number }) => {
       const { json: _json, ...wishes } = options
       const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)

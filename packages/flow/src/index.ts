@@ -8,6 +8,16 @@ export {
   sortDocuments,
 } from './accept.js'
 export { type Backends, openBackends } from './backends.js'
+export {
+  DIMS_MAX,
+  EXTERNAL,
+  type GivenChunk,
+  isExternal,
+  needsVectors,
+  readVector,
+  readVectors,
+  VECTOR_CHUNKS_MAX,
+} from './external.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { type Preparation, prepareDocument } from './preparation.js'

@@ -46,6 +46,12 @@ export {
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
 export {
+  type ExternalChunk,
+  type ExternalDocument,
+  externalChunks,
+  storeExternal,
+} from './external.js'
+export {
   type Fetched,
   noteFetched,
   PART_BYTES,
