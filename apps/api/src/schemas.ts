@@ -1,6 +1,6 @@
 import { levelsSchema } from '@millrace/embed'
 import { DIMS_MAX } from '@millrace/flow'
-import { CHUNK_SIZE_MIN, CLEANING_STEPS } from '@millrace/text'
+import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
 
 /** Whether one is given, and only one. */
@@ -20,14 +20,23 @@ const threshold = z
   .describe('Least similarity of a hit, -1 to 1; null: no cut')
 
 const chunkingIn = z.strictObject({
-  kind: z.enum(['structure', 'fixed']).optional(),
+  kind: z
+    .enum(CHUNKING_KINDS)
+    .optional()
+    .describe('How texts are divided; the other options have defaults of each kind'),
   size: z
     .int()
     .min(CHUNK_SIZE_MIN)
     .optional()
     .describe('Tokens of a chunk at most, special tokens and context included'),
   overlap: z.int().min(0).optional().describe('Tokens that a chunk repeats of the one before it'),
-  context: z.enum(['title', 'none']).optional().describe('What the model reads before the text of a chunk'),
+  context: z
+    .enum(['title', 'headings', 'none'])
+    .optional()
+    .describe('What the model reads before the text of a chunk; headings: title and heading path'),
+  template: z.string().optional().describe('Instead of context: a text with {title} and {headings} in it'),
+  pooling: z.enum(['mean', 'max']).optional().describe('Of document: how the vectors of windows become one'),
+  parentSize: z.int().optional().describe('Of parent: tokens of a parent at most'),
 })
 const cleaningIn = z
   .partialRecord(z.enum(CLEANING_STEPS), z.boolean())
@@ -71,6 +80,9 @@ export const domainOut = z.object({
       size: z.int(),
       overlap: z.int(),
       context: z.string(),
+      template: z.string().optional(),
+      pooling: z.string().optional(),
+      parentSize: z.int().optional(),
     })
     .nullable()
     .describe('null: of an external domain'),
@@ -353,6 +365,32 @@ export const searchIn = z
     mode: z.enum(['dense']).default('dense'),
   })
   .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
+const span = { start: z.int().describe('UTF-16 code units in the text as submitted'), end: z.int() }
+export const previewIn = z.strictObject({
+  text: z.string(),
+  title: z.string().nullable().optional(),
+  chunking: chunkingIn.optional().describe("Instead of the domain's"),
+  cleaning: cleaningIn.optional(),
+})
+export const previewOut = z.object({
+  model: z.string(),
+  chunks: z.array(
+    z.object({
+      text: z.string(),
+      context: z.string().describe('What the model reads before it'),
+      headings: z.array(z.string()),
+      ...span,
+      tokens: z.int().describe('Context and special tokens included'),
+      overlap: z.int().describe('Characters that it shares with the chunk before it'),
+      parent: z.int().nullable().describe('Index in parents'),
+    }),
+  ),
+  parents: z.array(z.object({ text: z.string(), headings: z.array(z.string()), ...span })),
+  tokens: z.int(),
+  cut: z.int().describe('Characters but white space that are in no chunk'),
+  warnings: z.array(z.string()),
+})
+
 export const searchOut = z.object({
   hits: z.array(
     z.object({
@@ -366,6 +404,12 @@ export const searchOut = z.object({
       level: z.string(),
       levelKey: z.string(),
       metadata,
+      headings: z.array(z.string()).describe('The headings above it, outermost first'),
+      place: place.nullable(),
+      parent: z
+        .object({ chunk: z.int(), start: z.int(), end: z.int() })
+        .nullable()
+        .describe("What the hit shows instead of the chunk: then text, start and end are the parent's"),
     }),
   ),
   model: z.string(),

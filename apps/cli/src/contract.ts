@@ -26,6 +26,29 @@ const counts = z.object({
 })
 export const domainDetailSchema = domainSchema.extend({ documents: counts })
 
+export const previewSchema = z.object({
+  model: z.string(),
+  chunks: z.array(
+    z.object({
+      text: z.string(),
+      context: z.string(),
+      headings: z.array(z.string()),
+      start: z.number(),
+      end: z.number(),
+      tokens: z.number(),
+      overlap: z.number(),
+      parent: z.number().nullable(),
+    }),
+  ),
+  parents: z.array(
+    z.object({ text: z.string(), headings: z.array(z.string()), start: z.number(), end: z.number() }),
+  ),
+  tokens: z.number(),
+  cut: z.number(),
+  warnings: z.array(z.string()),
+})
+export type Preview = z.infer<typeof previewSchema>
+
 export const submissionSchema = z.object({
   ingestion: z.string(),
   accepted: z.number(),

@@ -3,6 +3,7 @@ import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embe
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
+import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
 import { allDomains, domainPath, requireDomain } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
@@ -157,6 +158,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
       })
   }
 
+  addChunk(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

@@ -37,6 +37,7 @@ export {
 export {
   type DomainRow,
   deleteDomain,
+  type GenerationModel,
   generationModel,
   getDomain,
   insertDomain,

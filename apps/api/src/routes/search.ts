@@ -36,8 +36,9 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       const sought = vector === undefined ? { query: bounded('query', query ?? '') } : { vector }
       const found = await search(deps, domain, { ...sought, k, threshold, filter })
       const language = languageOf(request)
-      const hits = found.hits.map(({ level, metadata, similarity: exact, ...hit }) => ({
+      const hits = found.hits.map(({ level, metadata, similarity: exact, headings, ...hit }) => ({
         ...hit,
+        headings: [...headings],
         similarity: Math.round(exact * SIMILARITY_SCALE) / SIMILARITY_SCALE,
         metadata: { ...metadata },
         level: level.name[language],

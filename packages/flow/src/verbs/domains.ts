@@ -10,7 +10,14 @@ import {
   updateDomain as updateRow,
 } from '@millrace/store'
 import { DIMS_MAX, EXTERNAL, EXTERNAL_LEVELS, externalRecipe, isExternal, storedRecipe } from '../external.js'
-import { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from '../recipe.js'
+import {
+  canonicalJson,
+  changedRecipe,
+  type Recipe,
+  type RecipeWishes,
+  recipeHash,
+  recipeOf,
+} from '../recipe.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe
@@ -134,11 +141,8 @@ function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void
     if (model === undefined || model === recipe.model) return
     throw needsGeneration(domain, ['model'])
   }
-  const { version: _version, ...given } = recipe.chunking
-  const wanted = recipeOf(deps.engine.manifest(model ?? recipe.model), {
-    cleaning: { ...recipe.cleaning.steps, ...cleaning },
-    chunking: { ...given, ...chunking },
-  })
+  const manifest = deps.engine.manifest(model ?? recipe.model)
+  const wanted = { ...changedRecipe(recipe, manifest, { cleaning, chunking }), model: manifest.id }
   const fields = (['model', 'cleaning', 'chunking'] as const).filter(
     (field) => canonicalJson(wanted[field]) !== canonicalJson(recipe[field]),
   )

@@ -87,7 +87,7 @@ async function embedQuery(
   engine: Engine,
   model: string,
   text: string,
-  cleaning: CleaningOptions,
+  cleaning: Partial<CleaningOptions>,
 ): Promise<Embedded> {
   const query = cleanText(text, cleaning)
   if (query === '') {
@@ -98,7 +98,7 @@ async function embedQuery(
   return embedded
 }
 
-function cleanText(text: string, cleaning: CleaningOptions): string {
+function cleanText(text: string, cleaning: Partial<CleaningOptions>): string {
   if (!text.isWellFormed()) {
     throw new CodedError('INVALID_CHARACTER', 'The text contains half of a surrogate pair', {
       hint: 'Send valid UTF-8',
