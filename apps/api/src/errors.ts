@@ -15,6 +15,8 @@ export interface ErrorBody {
 /** What a code means over HTTP. A code that is not here is our fault: 500. docs/errors.md lists them all. */
 export const STATUS: Readonly<Record<string, number>> = {
   BAD_CHUNKING: 400,
+  BAD_DIMS: 400,
+  DOMAIN_NEEDS_VECTORS: 400,
   CHUNK_SIZE_TOO_SMALL: 400,
   CONTEXT_TOO_LONG: 400,
   BODY_INCOMPLETE: 400,
@@ -29,7 +31,11 @@ export const STATUS: Readonly<Record<string, number>> = {
   MISSING_QUERY: 400,
   MISSING_TEXT: 400,
   SYNC_NEEDS_SOURCE: 400,
+  NOT_FOR_EXTERNAL: 400,
   UNKNOWN_MODEL: 400,
+  VECTOR_DIMS: 400,
+  VECTOR_NOT_FINITE: 400,
+  VECTOR_ZERO: 400,
   UNAUTHORIZED: 401,
   NOT_FOUND: 404,
   NO_FILE: 404,
@@ -38,6 +44,7 @@ export const STATUS: Readonly<Record<string, number>> = {
   UNKNOWN_INGESTION: 404,
   METHOD_NOT_ALLOWED: 405,
   DOMAIN_EXISTS: 409,
+  INGESTION_FINISHED: 409,
   INGESTION_ENDED: 409,
   NEEDS_GENERATION: 409,
   BODY_TOO_LARGE: 413,

@@ -17,6 +17,7 @@ import { domainRoutes } from './routes/domains.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { searchRoutes } from './routes/search.js'
+import { statusRoutes } from './routes/status.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -86,6 +87,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
+    await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })
   closeMethods()

@@ -20,6 +20,8 @@ export interface IngestReport {
   }
   readonly chunks: { readonly total: number; readonly embedded: number; readonly reused: number }
   readonly tokens: { readonly total: number; readonly embedded: number }
+  /** Characters of the text, white space aside, that are in no chunk. */
+  readonly textCut: { readonly characters: number }
   readonly seconds: number
   /** Files that could not be read, documents that were refused or failed. */
   readonly problems: readonly BadFile[]
@@ -124,6 +126,7 @@ function total(ingestions: readonly Ingestion[]) {
       reused: sum(({ chunks }) => chunks.reused),
     },
     tokens: { total: sum(({ tokens }) => tokens.total), embedded: sum(({ tokens }) => tokens.embedded) },
+    textCut: { characters: sum(({ report }) => report?.textCut.characters ?? 0) },
   }
 }
 

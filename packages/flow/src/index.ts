@@ -8,6 +8,16 @@ export {
   sortDocuments,
 } from './accept.js'
 export { type Backends, openBackends } from './backends.js'
+export {
+  DIMS_MAX,
+  EXTERNAL,
+  type GivenChunk,
+  isExternal,
+  needsVectors,
+  readVector,
+  readVectors,
+  VECTOR_CHUNKS_MAX,
+} from './external.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
@@ -25,9 +35,11 @@ export {
   recipeOf,
 } from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
   type DocumentDetail,
   type DocumentPage,
+  type DocumentSummary,
   deleteDocument,
   getDocument,
   getFile,
@@ -48,6 +60,10 @@ export {
   describe as describeIngestion,
   getIngestion,
   type Ingestion,
+  type IngestionPage,
+  listIngestions,
+  type Report,
+  type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
@@ -62,6 +78,7 @@ export {
   search,
   similarity,
 } from './verbs/search.js'
+export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {
   type FileBytes,
@@ -73,3 +90,4 @@ export {
   submitDocuments,
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export { type Waiting, waitingOf } from './waiting.js'

@@ -102,7 +102,7 @@ const given = <T extends object>(defaults: T, wished: Wished<NoInfer<T>>): T => 
 })
 
 /** The same for the same recipe, whatever the order of its fields. */
-export const recipeHash = (recipe: Recipe): string =>
+export const recipeHash = (recipe: object): string =>
   createHash('sha256').update(canonicalJson(recipe)).digest('hex')
 
 /** JSON with the keys of every object sorted. */

@@ -1,5 +1,6 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
+import { isExternal, needsVectors } from '../external.js'
 import type { Preparer } from '../preparer.js'
 import { changedRecipe, type RecipeWishes } from '../recipe.js'
 import type { Settings } from '../settings.js'
@@ -51,9 +52,10 @@ export interface Preview {
 
 /**
  * The chunks that a text would have in a domain, or with other options; nothing is stored and no model runs.
- * @throws CodedError BAD_CHUNKING, INVALID_CHARACTER, TEXT_TOO_LONG, and what preparing a document throws
+ * @throws CodedError DOMAIN_NEEDS_VECTORS for an external domain, BAD_CHUNKING, INVALID_CHARACTER, TEXT_TOO_LONG, and what preparing a document throws
  */
 export async function previewChunks(deps: Deps, domain: Domain, wishes: PreviewWishes): Promise<Preview> {
+  if (isExternal(domain)) throw needsVectors(domain.name, 'Its documents bring their chunks')
   const { text, title = null } = wishes
   refuseText(text, deps.settings.limits.textBytes)
   refuseText(title ?? '', deps.settings.limits.textBytes)
