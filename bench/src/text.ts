@@ -18,6 +18,8 @@ import { ROOT, shared } from './place.js'
 const MODELS = { en: 'all-minilm-l6-v2', zh: 'bge-small-zh-v1.5' } as const
 const NEW_SENTENCE = { en: ' One more sentence stands here now. ', zh: '这里现在多了一句话。' } as const
 type Language = keyof typeof MODELS
+/** Documents that sentences are put into, of each kind of chunking. */
+const LONG_DOCUMENTS = 10
 
 /** Cleaning and chunking of one language's documentation. Times in milliseconds, sizes in bytes of UTF-8. */
 export interface TextFigures {
@@ -120,7 +122,7 @@ async function measureKinds(
     const started = performance.now()
     for (const text of texts) divided.push(await divide(text, count, kind))
     const seconds = (performance.now() - started) / 1000
-    const long = texts.filter((_, index) => (divided[index]?.length ?? 0) >= 20).slice(0, 30)
+    const long = texts.filter((_, index) => (divided[index]?.length ?? 0) >= 20).slice(0, LONG_DOCUMENTS)
     const [start, middle, end] = await measureInsertions(long, language, count, kind)
     figures[kind] = {
       megabytesPerSecond: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6 / seconds,

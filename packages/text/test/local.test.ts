@@ -46,7 +46,7 @@ const TEXTS = [
     fresh: '这里现在多了一句谁也没有想到的话。',
   },
 ]
-const PLACES = Number(process.env.MILLRACE_TEST_PLACES ?? 6)
+const PLACES = Number(process.env.MILLRACE_TEST_PLACES ?? 3)
 const LOCAL = CHUNKING_KINDS.filter((kind) => kind !== 'fixed' && kind !== 'document')
 
 /** The text with one more sentence: as its first, its last, in the middle, and behind any other. */
