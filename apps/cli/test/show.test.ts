@@ -10,6 +10,7 @@ import {
   showReport,
   showStatus,
 } from 'millrace'
+import { showPreview } from 'millrace/chunk'
 import type { Ingestion, Status } from 'millrace/client'
 import { describe, expect, test } from 'vitest'
 
@@ -282,5 +283,30 @@ describe('the environment', () => {
     (url) => {
       expect(() => readEnvironment({ MILLRACE_URL: url })).toThrow(/^MILLRACE_URL is /)
     },
+  )
+})
+
+test('a preview: each chunk under its facts, sums at the end', () => {
+  const chunk = {
+    text: 'One.\nTwo.',
+    context: '',
+    headings: ['A', 'B'],
+    start: 0,
+    end: 9,
+    tokens: 6,
+    overlap: 0,
+    parent: 0,
+  }
+  const shown = showPreview({
+    model: 'm',
+    chunks: [chunk, { ...chunk, start: 5, text: 'Two.', overlap: 4 }],
+    parents: [{ text: 'One.\nTwo.', headings: [], start: 0, end: 9 }],
+    tokens: 12,
+    cut: 0,
+    warnings: [],
+  })
+  expect(shown).toBe(
+    '#0  6 tokens, 0 to 9, in parent 0, A > B\n   One.\n   Two.\n\n' +
+      '#1  6 tokens, 5 to 9, repeats 4 characters, in parent 0, A > B\n   Two.\n\n2 chunks, 1 parents, 12 tokens by m\n',
   )
 })

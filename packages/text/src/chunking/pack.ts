@@ -34,7 +34,7 @@ const RULES: readonly (readonly [level: number, share: number])[] = [
 ]
 
 /**
- * Divides at the strongest cut, and each side again, until all fit; among cuts of one level the hash of the text before
+ * Divides at the strongest cut, and each side again, until all fit; among cuts of one level the hash of the text behind
  * them decides. A cut right beside an end is no choice: it would leave a scrap.
  *
  * Which cut is the strongest does not depend on where the text began or how long it is, so an inserted sentence changes
@@ -138,7 +138,7 @@ class Strongest {
     this.#size = atoms.length
     this.#keys = new Float64Array(2 * atoms.length)
     atoms.forEach((atom, index) => {
-      this.#keys[this.#size + index] = keyOf(text, atom, index)
+      this.#keys[this.#size + index] = keyOf(atom, hashBehind(text, atom.start), index)
     })
     for (let node = this.#size - 1; node > 0; node--) {
       this.#keys[node] = Math.max(this.#at(2 * node), this.#at(2 * node + 1))
@@ -162,6 +162,18 @@ class Strongest {
   }
 }
 
+/** Code units that decide it: fewer than a sentence has, so that a new one leaves the cuts around it alone. */
+const HASHED_CHARS = 20
+
+/**
+ * A hash of what follows a cut. Text is mostly added behind something, at a paragraph's end: hashed by what stands
+ * before it, the strong cut to the next paragraph would be another one then.
+ */
+const hashBehind = (text: string, at: number): number => {
+  const end = Math.min(text.length, at + HASHED_CHARS)
+  return localHash(text, end, end - at)
+}
+
 const HASH_RANGE = 2 ** 24
 const INDEX_RANGE = 2 ** 25
 
@@ -169,8 +181,8 @@ const INDEX_RANGE = 2 ** 25
  * Level (4 bits), hash (24) and index (25) of the cut before an atom in one number: a text of 16 MiB has few enough
  * atoms, and typed arrays of numbers are compared and sorted several times faster than objects.
  */
-const keyOf = (text: string, atom: Atom, index: number): number =>
-  (atom.level * HASH_RANGE + (localHash(text, atom.start) % HASH_RANGE)) * INDEX_RANGE + index
+const keyOf = (atom: Atom, hash: number, index: number): number =>
+  (atom.level * HASH_RANGE + (hash % HASH_RANGE)) * INDEX_RANGE + index
 const levelOf = (key: number): number => Math.floor(key / INDEX_RANGE / HASH_RANGE)
 const indexOf = (key: number): number => key % INDEX_RANGE
 
@@ -200,7 +212,7 @@ function* weakestFirst(text: string, atoms: readonly Atom[]): Generator<number> 
   for (let index = 1; index < atoms.length; index++) {
     const atom = atoms[index]
     if (atom === undefined) break
-    keys[index - 1] = keyOf(text, atom, index)
+    keys[index - 1] = keyOf(atom, localHash(text, atom.start), index)
   }
   for (const key of keys.sort()) yield indexOf(key)
 }
