@@ -26,14 +26,36 @@ const counts = z.object({
 })
 export const domainDetailSchema = domainSchema.extend({ documents: counts })
 
+const rejected = z.array(
+  z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
+)
 export const submissionSchema = z.object({
   ingestion: z.string(),
   accepted: z.number(),
-  rejected: z.array(
-    z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
-  ),
+  /** The first of them. */
+  rejected,
+  rejectedTotal: z.number(),
 })
 export type Submission = z.infer<typeof submissionSchema>
+
+const cost = z.object({ total: z.number(), embed: z.number() })
+/** What a submission would do, asked with dryRun. */
+export const planSchema = z.object({
+  dryRun: z.literal(true),
+  documents: z.object({
+    added: z.number(),
+    changed: z.number(),
+    unchanged: z.number(),
+    deleted: z.number(),
+    rejected: z.number(),
+    /** Behind URLs. */
+    unknown: z.number(),
+  }),
+  chunks: cost,
+  tokens: cost,
+  rejected,
+})
+export type Plan = z.infer<typeof planSchema>
 
 export const ingestionSchema = z.object({
   id: z.string(),
@@ -51,6 +73,15 @@ export const ingestionSchema = z.object({
       example: z.object({ document: z.string(), message: z.string() }),
     }),
   ),
+  /** What became of the deletions that a sync brings. */
+  sync: z
+    .object({
+      source: z.string(),
+      state: z.enum(['waiting', 'done', 'skipped']),
+      deleted: z.number(),
+      reason: z.string().nullable(),
+    })
+    .nullish(),
 })
 export type Ingestion = z.infer<typeof ingestionSchema>
 

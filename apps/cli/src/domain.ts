@@ -8,8 +8,8 @@ export async function allDomains(client: Client) {
 }
 
 export interface Wanted {
-  readonly create?: true
-  readonly model?: string
+  readonly create?: true | undefined
+  readonly model?: string | undefined
 }
 
 /**
