@@ -10,8 +10,8 @@ export function showPlan({ documents, chunks, tokens, problems }: PlanReport): s
   const shown = problems.slice(0, PROBLEMS_SHOWN)
   const more = problems.length - shown.length
   return [
-    `would add ${count(added)}, change ${count(changed)}, delete ${count(deleted)} documents; ` +
-      `${count(unchanged)} unchanged${unknown === 0 ? '' : `, ${count(unknown)} behind URLs not known`}\n`,
+    `would add ${count(added)}, change ${count(changed)}, delete ${count(deleted)}; ` +
+      `${count(unchanged)} unchanged${unknown === 0 ? '' : `, ${count(unknown)} behind URLs: not known`}\n`,
     `would embed ${count(chunks.embed)} of ${count(chunks.total)} chunks ` +
       `(${count(tokens.embed)} of ${count(tokens.total)} tokens)\n`,
     problems.length === 0
