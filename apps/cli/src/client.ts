@@ -76,6 +76,9 @@ export function openClient(options: ClientOptions): Client {
           headers: { 'content-type': contentType },
           body: bytes,
           duplex: 'half',
+          // Only so does fetch not keep a copy of the body, in memory, for a redirect that may come.
+          redirect: 'error',
+          window: null,
         }),
         schema,
       ),

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { findInputs, ingestFiles, openClient, silent } from 'millrace'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { openRecorder, type Recorder, refuse } from './recorder.js'
 
 const PDF = '%PDF-1.4 not really\r\n--\r\n\x00\xff'
@@ -260,4 +261,33 @@ describe('what is sent', () => {
     const input = Array.from({ length: 200 }, () => `{"text":"${'x'.repeat(64 * 1024)}"}\n`)
     await expect(ingest(['-'], { input })).rejects.toMatchObject({ code: 'UNKNOWN_DOMAIN' })
   })
+})
+
+test('a large body is not kept in memory while it is sent', async () => {
+  const recorder = await openRecorder()
+  try {
+    recorder.answerNext(async (request, response) => {
+      for await (const _chunk of request);
+      response.writeHead(202, { 'content-type': 'application/json' }).end('{}')
+    })
+    const PIECE = 1024 * 1024
+    const PIECES = 256
+    let most = 0
+    async function* pieces() {
+      for (let i = 0; i < PIECES; i++) {
+        yield Buffer.alloc(PIECE, 'x')
+        most = Math.max(most, process.memoryUsage().arrayBuffers)
+      }
+    }
+    const client = openClient({ url: recorder.url, apiKey: undefined, language: 'en' })
+    await client.send(
+      '/v1/domains/d/documents',
+      { contentType: 'application/x-ndjson', bytes: pieces() },
+      z.object({}),
+    )
+    // A copy of it would be all of it; what waits to be collected is less.
+    expect(most).toBeLessThan((PIECE * PIECES) / 2)
+  } finally {
+    recorder.close()
+  }
 })
