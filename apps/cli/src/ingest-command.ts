@@ -78,7 +78,7 @@ async function run(
   // Before a domain is created for them.
   const { inputs, ignored } = await findInputs(paths, { ...options, columns })
   const isDry = options.dryRun === true
-  await requireDomain(client, options.domain, isDry ? { ...options, create: undefined } : options)
+  await requireDomain(client, options.domain, options)
   const sending = options.json === true ? quiet : sendingLine(process.stderr)
   const how = { source: options.source, sync: options.sync, columns, sending }
   if (isDry) {

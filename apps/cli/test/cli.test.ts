@@ -277,7 +277,7 @@ describe('the command millrace', () => {
       {
         name: 'a dry run into a domain that is not there',
         args: () => ['ingest', docs, '-d', 'nope', '--create', '--dry-run'],
-        err: ['UNKNOWN_DOMAIN', '"nope"'],
+        err: ['UNKNOWN_DOMAIN', '"nope"', '--dry-run creates none'],
       },
       {
         name: 'a domain that is not there',
