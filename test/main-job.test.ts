@@ -436,9 +436,14 @@ for (const backend of backends()) {
         '/v1/domains/{name}',
         '/v1/domains/{name}/documents',
         '/v1/domains/{name}/documents/{id}',
+        '/v1/domains/{name}/documents/{id}/file',
+        '/v1/domains/{name}/ingestions',
         '/v1/domains/{name}/search',
         '/v1/ingestions/{id}',
+        '/v1/ingestions/{id}/cancel',
         '/v1/ingestions/{id}/events',
+        '/v1/ingestions/{id}/resume',
+        '/v1/status',
       ])
     })
   })

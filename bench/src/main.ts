@@ -9,6 +9,8 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchAgain } from './ingest/again.js'
+import { benchInsert } from './ingest/insert.js'
 import { benchLangchain } from './ingest/langchain.js'
 import { benchMillion } from './ingest/million.js'
 import { benchNull } from './ingest/null.js'
@@ -37,6 +39,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/latency': benchLatency,
   'engine/isolation': benchIsolation,
   'engine/budget': benchBudget,
+  'ingest/again': benchAgain,
+  'ingest/insert': benchInsert,
   'ingest/null': benchNull,
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,

@@ -47,7 +47,7 @@ export async function measureText(corpus: string, models: string, language: Lang
   const texts = sources.map((source) => clean(source).text)
   const cleanMs = performance.now() - cleanStarted
   const chunkStarted = performance.now()
-  const divided: Chunk[][] = []
+  const divided: (readonly Chunk[])[] = []
   for (const text of texts) divided.push(await divide(text, tokenizer.count))
   const chunkMs = performance.now() - chunkStarted
   const tokenizeMs = tokenizer.spentMs()
@@ -76,7 +76,7 @@ export async function measureText(corpus: string, models: string, language: Lang
   }
 }
 
-const divide = (text: string, count: Count): Promise<Chunk[]> =>
+const divide = (text: string, count: Count): Promise<readonly Chunk[]> =>
   chunk({ text, options: CHUNKING_DEFAULTS, count, context: '' })
 
 function openTokenizer(file: string): { count: Count; spentMs: () => number } {

@@ -11,11 +11,13 @@ import { answerError, answerMalformed, bodyOf } from './errors.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
+import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { searchRoutes } from './routes/search.js'
+import { statusRoutes } from './routes/status.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -81,9 +83,11 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(chunkRoutes, deps)
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
+    await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })
   closeMethods()

@@ -49,6 +49,7 @@ const given = (source: string): string[] =>
 /** Where documents are refused one by one. */
 const REFUSERS = [
   'packages/flow/src/accept.ts',
+  'packages/flow/src/external.ts',
   'packages/flow/src/verbs/stream.ts',
   'apps/api/src/intake/multipart.ts',
   'apps/api/src/routes/documents.ts',
@@ -58,7 +59,7 @@ const reasonsIn = (source: string): string[] =>
   [...source.matchAll(/\bcode: '([A-Z][A-Z0-9_]+)'/g)].map(([, code = '']) => code)
 
 /** Nobody outside sees these: our own code gave up, is stopping, or tries again. */
-const INSIDE = new Set(['ABORTED', 'ENGINE_CLOSED', 'PREPARE_CRASHED'])
+const INSIDE = new Set(['ABORTED', 'ENGINE_CLOSED', 'EXTRACTOR_CLOSED', 'PREPARE_CRASHED'])
 
 describe('docs/errors.md', () => {
   let docs: string

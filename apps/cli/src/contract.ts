@@ -26,6 +26,29 @@ const counts = z.object({
 })
 export const domainDetailSchema = domainSchema.extend({ documents: counts })
 
+export const previewSchema = z.object({
+  model: z.string(),
+  chunks: z.array(
+    z.object({
+      text: z.string(),
+      context: z.string(),
+      headings: z.array(z.string()),
+      start: z.number(),
+      end: z.number(),
+      tokens: z.number(),
+      overlap: z.number(),
+      parent: z.number().nullable(),
+    }),
+  ),
+  parents: z.array(
+    z.object({ text: z.string(), headings: z.array(z.string()), start: z.number(), end: z.number() }),
+  ),
+  tokens: z.number(),
+  cut: z.number(),
+  warnings: z.array(z.string()),
+})
+export type Preview = z.infer<typeof previewSchema>
+
 const rejected = z.array(
   z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
 )
@@ -56,24 +79,37 @@ export const planSchema = z.object({
   rejected,
 })
 export type Plan = z.infer<typeof planSchema>
+const grouped = z.array(
+  z.object({
+    code: z.string(),
+    count: z.number(),
+    example: z.object({ document: z.string(), message: z.string() }),
+  }),
+)
+const refused = z.array(
+  z.object({ code: z.string(), count: z.number(), example: z.looseObject({ message: z.string() }) }),
+)
+const indexSchema = z.object({
+  state: z.enum(['none', 'building', 'ready']),
+  phase: z.string().optional(),
+  percent: z.number().optional(),
+})
+const chunkCounts = z.object({ total: z.number(), embedded: z.number(), reused: z.number() })
+const tokenCounts = z.object({ total: z.number(), embedded: z.number() })
 
 export const ingestionSchema = z.object({
   id: z.string(),
   domain: z.string(),
   state: z.enum(['running', 'cancelled', 'finished']),
+  receiving: z.boolean(),
   documents: counts.extend({ unchanged: z.number() }),
-  chunks: z.object({ total: z.number(), embedded: z.number(), reused: z.number() }),
-  tokens: z.object({ total: z.number(), embedded: z.number() }),
+  chunks: chunkCounts,
+  tokens: tokenCounts,
   tokensPerSecond: z.number().nullable(),
   etaSeconds: z.number().nullable(),
-  errors: z.array(
-    z.object({
-      code: z.string(),
-      count: z.number(),
-      example: z.object({ document: z.string(), message: z.string() }),
-    }),
-  ),
-  /** What became of the deletions that a sync brings. */
+  errors: grouped,
+  rejected: z.object({ total: z.number(), codes: refused }),
+  index: indexSchema,
   sync: z
     .object({
       source: z.string(),
@@ -81,9 +117,57 @@ export const ingestionSchema = z.object({
       deleted: z.number(),
       reason: z.string().nullable(),
     })
-    .nullish(),
+    .nullable(),
+  report: z
+    .object({
+      seconds: z.number(),
+      documents: z.object({
+        sent: z.number(),
+        ready: z.number(),
+        unchanged: z.number(),
+        failed: z.number(),
+        cancelled: z.number(),
+        refused: z.number(),
+        deleted: z.number(),
+      }),
+      chunks: chunkCounts,
+      tokens: tokenCounts,
+      refused,
+      failed: grouped,
+      textCut: z.object({ characters: z.number() }),
+    })
+    .nullable(),
 })
 export type Ingestion = z.infer<typeof ingestionSchema>
+
+export const statusSchema = z.object({
+  workers: z.array(
+    z.object({
+      id: z.string(),
+      host: z.string(),
+      pid: z.number(),
+      slots: z.number(),
+      tokens: z.number(),
+      tokensPerSecond: z.number().nullable(),
+      lastSeenSeconds: z.number(),
+      startedAt: z.string(),
+    }),
+  ),
+  backlog: z.object({ documents: z.number(), texts: z.number(), leases: z.number() }),
+  running: z.number(),
+  ingestions: z.array(ingestionSchema),
+  domains: z.array(
+    z.object({
+      name: z.string(),
+      model: z.string(),
+      modelState: z.string(),
+      threshold: z.number().nullable(),
+      documents: counts,
+      index: indexSchema,
+    }),
+  ),
+})
+export type Status = z.infer<typeof statusSchema>
 
 export const searchSchema = z.object({
   hits: z.array(

@@ -41,6 +41,8 @@ export interface IngestReport {
   readonly tokens: { readonly total: number; readonly embedded: number }
   /** Documents that a sync deleted; null: it was none, or it does not say. */
   readonly deleted: number | null
+  /** Characters of the text, white space aside, that are in no chunk. */
+  readonly textCut: { readonly characters: number }
   readonly seconds: number
   /** Files that could not be read, documents that were refused or failed. */
   readonly problems: readonly BadFile[]
@@ -96,25 +98,22 @@ export async function ingestFiles(
   const started = performance.now()
   const latest = new Map<string, Ingestion>()
   let shown = false
-  let problems: readonly BadFile[] = []
+  let sent: SentAll = { problems: [], refused: 0, outside: 0 }
   const show = () => {
-    if (shown) progress.update([...latest.values()], problems.length)
+    if (shown) progress.update([...latest.values()], sent.outside)
   }
   const follower = openFollower(client, (ingestion) => {
     latest.set(ingestion.id, ingestion)
     show()
   })
   let accepted = 0
-  let found = 0
   try {
     const take = (answer: Submission) => {
       accepted += answer.accepted
       follower.add(answer.ingestion)
     }
-    const sent = await sendAll(client, domain, inputs, options, submissionSchema, take)
-    problems = sent.problems
-    found = accepted + sent.refused
-    progress.start(found)
+    sent = await sendAll(client, domain, inputs, options, submissionSchema, take)
+    progress.start(accepted + sent.outside)
     shown = true
     show()
     await follower.ended()
@@ -128,12 +127,12 @@ export async function ingestFiles(
   return {
     domain,
     ingestions: [...latest.keys()],
-    documents: { found, sent: accepted, ...documents },
+    documents: { found: accepted + sent.refused, sent: accepted, ...documents },
     ...counts,
     deleted: deletedBy(ended),
     seconds: secondsSince(started),
     problems: [
-      ...problems,
+      ...sent.problems,
       ...failuresOf(ended, pathOf),
       ...cancelledOf(documents.cancelled),
       ...skippedOf(ended),
@@ -180,6 +179,8 @@ interface SentAll {
   readonly problems: readonly BadFile[]
   /** Documents that did not get as far as an ingestion. */
   readonly refused: number
+  /** Of those, what no ingestion counts. */
+  readonly outside: number
 }
 
 /**
@@ -208,6 +209,7 @@ async function sendAll<T extends Submission | Plan>(
   const sending = options.sending ?? quiet
   const problems: BadFile[] = []
   let refused = 0
+  let outside = 0
   let before = 0
 
   const request = async (body: Request): Promise<Attempt> => {
@@ -223,6 +225,7 @@ async function sendAll<T extends Submission | Plan>(
           : answer.rejectedTotal
     before += attempt.places.count
     refused += all + attempt.problems.length
+    outside += attempt.problems.length + (answer === undefined ? all : 0)
     problems.push(...attempt.problems, ...refusals(rejected, all, attempt))
     if (answer !== undefined) onAnswer(answer)
     return attempt
@@ -251,7 +254,7 @@ async function sendAll<T extends Submission | Plan>(
     sending.stop()
   }
   if (before === 0 && problems.length === 0) throw nothing(readsStdin)
-  return { problems, refused }
+  return { problems, refused, outside }
 }
 
 function queryOf({ source, sync, dryRun }: IngestOptions & { readonly dryRun?: boolean }): string {
@@ -353,6 +356,7 @@ function total(ingestions: readonly Ingestion[]) {
       reused: sum(({ chunks }) => chunks.reused),
     },
     tokens: { total: sum(({ tokens }) => tokens.total), embedded: sum(({ tokens }) => tokens.embedded) },
+    textCut: { characters: sum(({ report }) => report?.textCut.characters ?? 0) },
   }
 }
 

@@ -15,6 +15,7 @@ try {
   await buildProgram({
     client,
     write: (text) => process.stdout.write(text),
+    screen: process.stdout.isTTY ? process.stdout : undefined,
     openEngine: () => openEngine({ modelDirs: placesOf(process.env).dirs }),
   }).parseAsync()
 } catch (error) {

@@ -3,13 +3,16 @@ import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embe
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
-import { type Client, domainSchema, searchSchema, similaritySchema } from './client.js'
+import { addChunk } from './chunk.js'
+import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
 import { allDomains, domainPath } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
-import { showDomains, showHits } from './show.js'
+import { showDomains, showHits, showIngestion } from './show.js'
+import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
+import { soughtOf } from './vector.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -17,12 +20,21 @@ export interface ProgramDeps {
   readonly write: (text: string) => void
   /** An engine in this process, for what needs no server. */
   readonly openEngine: () => Engine
+  /** A terminal to draw a live view on; undefined: there is none. */
+  readonly screen?: Screen | undefined
   /** Of the commands about models, which ask no server. Default: this process's. */
   readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 interface Output {
   readonly json?: true
+}
+
+interface SearchOptions {
+  readonly domain: string
+  readonly k: number
+  readonly threshold?: number
+  readonly vector?: string
 }
 
 const { version } = z
@@ -47,7 +59,7 @@ const within =
   }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
-export function buildProgram({ client, write, openEngine, env = process.env }: ProgramDeps): Command {
+export function buildProgram({ client, write, openEngine, screen, env = process.env }: ProgramDeps): Command {
   const print = (options: Output, value: unknown, text: () => string) =>
     write(options.json === true ? `${JSON.stringify(value)}\n` : text())
   const program = new Command('millrace')
@@ -63,8 +75,9 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
   program
     .command('search')
     .description('the chunks of a domain that are nearest in meaning')
-    .argument('<query>', 'what to look for, in your own words')
+    .argument('[query]', 'what to look for, in your own words')
     .requiredOption('-d, --domain <name>', 'the domain to search')
+    .option('--vector <file>', 'instead of a query: a JSON array of numbers; - is standard input')
     .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
     .option(
       '--threshold <similarity>',
@@ -72,11 +85,12 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
       within(-1, 1, false),
     )
     .addOption(json())
-    .action(async (query: string, options: Output & { domain: string; k: number; threshold?: number }) => {
-      const { domain, k, threshold } = options
-      const body = { query, k, ...(threshold === undefined ? {} : { threshold }) }
+    .action(async (query: string | undefined, options: Output & SearchOptions) => {
+      const { domain, k, threshold, vector } = options
+      const sought = await soughtOf(query, vector, process.stdin)
+      const body = { ...sought, k, ...(threshold === undefined ? {} : { threshold }) }
       const found = await client.post(`${domainPath(domain)}/search`, body, searchSchema)
-      print(options, found, () => showHits(query, found))
+      print(options, found, () => showHits(query ?? `the vector in ${vector}`, found))
     })
 
   program
@@ -95,17 +109,52 @@ export function buildProgram({ client, write, openEngine, env = process.env }: P
 
   program
     .command('status')
-    .description('the domains with their models, and how many documents are ready, waiting and failed')
+    .description(
+      'workers, what waits, running ingestions and domains; on a terminal drawn again every second until ctrl-c',
+    )
+    .option('--once', 'print it once')
     .addOption(json())
-    .action(async (options: Output) => {
-      const domains = await allDomains(client)
-      print(options, { url: client.url, domains }, () => `Millrace at ${client.url}\n${showDomains(domains)}`)
+    .action(async (options: Output & { once?: true }) => {
+      if (options.json !== true && options.once !== true && screen !== undefined) {
+        return untilInterrupted((signal) => watchStatus(client, screen, signal))
+      }
+      const status = await getStatus(client)
+      print(options, { url: client.url, ...status }, () => showStatus(client.url, status))
     })
 
+  for (const [name, description] of [
+    ['cancel', 'stop an ingestion; what is done stays, and resume goes on from there'],
+    ['resume', 'go on with a cancelled ingestion, or try the failed documents of a finished one again'],
+  ] as const) {
+    program
+      .command(name)
+      .description(description)
+      .argument('<ingestion>', 'its id, as status shows it')
+      .addOption(json())
+      .action(async (id: string, options: Output) => {
+        const path = `/v1/ingestions/${encodeURIComponent(id)}/${name}`
+        const ingestion = await client.post(path, {}, ingestionSchema)
+        print(options, ingestion, () => showIngestion(ingestion))
+      })
+  }
+
+  addChunk(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
   return program
+}
+
+/** Ctrl-c ends what is shown; nothing else was under way. */
+async function untilInterrupted(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const stopped = new AbortController()
+  const stop = () => stopped.abort()
+  process.once('SIGINT', stop)
+  try {
+    await work(stopped.signal)
+  } finally {
+    process.off('SIGINT', stop)
+  }
 }
 
 function addDomains(
@@ -126,10 +175,14 @@ function addDomains(
     .command('create')
     .description('create a domain')
     .argument('<name>', 'lower-case letters, digits, - and _, 55 at most')
-    .option('--model <id>', "the model of its vectors; left out: the server's default")
+    .option(
+      '--model <id>',
+      "the model of its vectors; left out: the server's default; external: documents bring theirs",
+    )
+    .option('--dims <count>', 'numbers of a vector, of an external domain', within(1, 16_000, true))
     .option('--threshold <similarity>', 'least similarity of a hit, -1 to 1', within(-1, 1, false))
     .addOption(json())
-    .action(async (name: string, options: Output & { model?: string; threshold?: number }) => {
+    .action(async (name: string, options: Output & { model?: string; dims?: number; threshold?: number }) => {
       const { json: _json, ...wishes } = options
       const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)

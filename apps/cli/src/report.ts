@@ -1,5 +1,6 @@
 import type { PlanReport } from './ingest.js'
 import { printable, table } from './table.js'
+import { count } from './words.js'
 
 /** Problems that are listed; --json has all of them. */
 const PROBLEMS_SHOWN = 20
@@ -14,9 +15,7 @@ export function showPlan({ documents, chunks, tokens, problems }: PlanReport): s
       `${count(unchanged)} unchanged${unknown === 0 ? '' : `, ${count(unknown)} behind URLs: not known`}\n`,
     `would embed ${count(chunks.embed)} of ${count(chunks.total)} chunks ` +
       `(${count(tokens.embed)} of ${count(tokens.total)} tokens)\n`,
-    problems.length === 0
-      ? ''
-      : `${count(problems.length)} ${problems.length === 1 ? 'problem' : 'problems'}:\n`,
+    problems.length === 0 ? '' : `${count(problems.length, 'problem')}:\n`,
     table(shown.map(({ path, code, message }) => [`  ${path}`, code, message])),
     more === 0 ? '' : `  … and ${count(more)} more: --json lists them all\n`,
   ].join('')
@@ -28,7 +27,7 @@ export function showIgnored(ignored: Readonly<Record<string, number>>): string {
   if (kinds.length === 0) return ''
   const all = kinds.reduce((sum, [, number]) => sum + number, 0)
   const list = kinds.map(([kind, number]) => `${count(number)} ${printable(kind)}`).join(', ')
-  return `left out ${count(all)} ${all === 1 ? 'file' : 'files'} of folders: ${list}\n`
+  return `left out ${count(all, 'file')} of folders: ${list}\n`
 }
 
 /** What a sync deleted; nothing when it was none. */
@@ -36,5 +35,3 @@ export const showDeleted = (deleted: number | null): string =>
   deleted === null
     ? ''
     : `${count(deleted)} deleted that ${deleted === 1 ? 'is' : 'are'} gone from the source\n`
-
-const count = (number: number): string => number.toLocaleString('en')

@@ -1,7 +1,8 @@
 import type { z } from 'zod'
-import type { domainDetailSchema, SearchResult } from './client.js'
+import type { domainDetailSchema, Ingestion, SearchResult } from './client.js'
 import type { IngestReport } from './ingest.js'
 import { printable, table } from './table.js'
+import { count, duration } from './words.js'
 
 /** Characters of a passage that are shown under a hit. */
 const PASSAGE_CHARS = 160
@@ -28,7 +29,7 @@ const passage = (text: string): string => {
 }
 
 export function showReport(report: IngestReport): string {
-  const { documents, chunks, tokens, seconds, problems } = report
+  const { documents, chunks, tokens, seconds, problems, textCut } = report
   const shown = problems.slice(0, PROBLEMS_SHOWN)
   const more = problems.length - shown.length
   return [
@@ -36,17 +37,50 @@ export function showReport(report: IngestReport): string {
       `${count(documents.unchanged)} unchanged, in ${seconds.toFixed(1)} s\n`,
     `${count(chunks.total, 'chunk')}: ${count(chunks.embedded)} embedded (${count(tokens.embedded, 'token')}), ` +
       `${count(chunks.reused)} reused\n`,
+    cutLine(textCut.characters),
     problems.length === 0 ? '' : `${count(problems.length, 'problem')}:\n`,
     table(shown.map(({ path, code, message }) => [`  ${path}`, code, message])),
     more === 0 ? '' : `  … and ${count(more)} more: --json lists them all\n`,
   ].join('')
 }
 
-/** 1,234 chunks; 1 chunk. */
-const count = (number: number, thing?: string): string =>
-  `${number.toLocaleString('en')}${thing === undefined ? '' : ` ${thing}${number === 1 ? '' : 's'}`}`
+/** Nothing is cut silently: either all of the text is in a chunk, or this says how much is not. */
+const cutLine = (characters: number): string =>
+  characters === 0 ? 'text cut: none\n' : `text cut: ${count(characters, 'character')} are in no chunk\n`
 
-export function showDomains(domains: readonly z.infer<typeof domainDetailSchema>[]): string {
+/** One ingestion as it stands: for cancel and resume, and where one has ended the report of it. */
+export function showIngestion(ingestion: Ingestion): string {
+  const { id, domain, state, documents: d, chunks, tokens, errors, rejected, sync, index, report } = ingestion
+  const open = d.received + d.preparing + d.embedding
+  const reasons = [
+    ...rejected.codes.map((one) => ['  refused', one.code, count(one.count), one.example.message]),
+    ...errors.map((one) => ['  failed', one.code, count(one.count), one.example.message]),
+  ]
+  return [
+    `ingestion ${id} of ${domain}: ${state}${report === null ? '' : ` after ${duration(report.seconds)}`}\n`,
+    `${count(d.ready)} of ${count(d.total, 'document')} ready, ${count(d.unchanged)} unchanged, ${count(open)} open, ` +
+      `${count(d.failed)} failed, ${count(d.cancelled)} cancelled, ${count(rejected.total)} refused\n`,
+    `${count(chunks.total, 'chunk')}: ${count(chunks.embedded)} embedded (${count(tokens.embedded, 'token')}), ` +
+      `${count(chunks.reused)} reused\n`,
+    report === null ? '' : cutLine(report.textCut.characters),
+    sync === null ? '' : syncLine(sync),
+    index.state === 'building' ? `the index is being built: ${index.percent ?? 0} %\n` : '',
+    table(reasons),
+  ].join('')
+}
+
+const syncLine = ({ source, state, deleted, reason }: NonNullable<Ingestion['sync']>): string =>
+  state === 'waiting'
+    ? `sync of ${printable(source)}: waits until all is ready\n`
+    : `sync of ${printable(source)}: ${count(deleted, 'document')} deleted${reason === null ? '' : ` (${printable(reason)})`}\n`
+
+/** What is shown of a domain. */
+type DomainLine = Pick<
+  z.infer<typeof domainDetailSchema>,
+  'name' | 'model' | 'modelState' | 'threshold' | 'documents'
+>
+
+export function showDomains(domains: readonly DomainLine[]): string {
   if (domains.length === 0) return 'no domains yet: millrace domains create NAME\n'
   const rows = domains.map(({ name, model, modelState, threshold, documents: d }) => [
     name,

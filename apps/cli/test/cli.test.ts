@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { domainDetailSchema, searchSchema } from 'millrace/client'
+import { domainDetailSchema, ingestionSchema, searchSchema, statusSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { backends } from '../../../test/support/backends.js'
@@ -112,18 +112,18 @@ describe('the command millrace', () => {
   }
 
   test('status of an empty Millrace says where it is and what to do', async () => {
-    expect(await run(['status'])).toEqual({
-      code: 0,
-      out: `Millrace at ${world.url}\nno domains yet: millrace domains create NAME\n`,
-      err: '',
-    })
+    const { code, out, err } = await run(['status'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out.startsWith(`Millrace at ${world.url}\n0 ingestions running, 0 documents open`)).toBe(true)
+    expect(out).toMatch(/^worker +slots/m)
+    expect(out.endsWith('\nno domains yet: millrace domains create NAME\n')).toBe(true)
   })
 
   test('a folder goes in, into a domain that is made for it; what is hidden, installed or no text stays out', async () => {
     const { code, out, err } = await run(['ingest', docs, '--domain', 'docs', '--create', '--model', MODEL])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(
-      /^3 of 3 documents ready, 0 unchanged, in \d+\.\d s\n3 chunks: 3 embedded \(\d+ tokens\), 0 reused\nleft out 1 file of folders: 1 \.png\n$/,
+      /^3 of 3 documents ready, 0 unchanged, in \d+\.\d s\n3 chunks: 3 embedded \(\d+ tokens\), 0 reused\ntext cut: none\nleft out 1 file of folders: 1 \.png\n$/,
     )
   })
 
@@ -247,9 +247,28 @@ describe('the command millrace', () => {
     expect((await run(['status'])).out).toMatch(
       /^docs +all-minilm-l6-v2 \(ready\) +none +3 +0 +0\nfaq .*\n(?:.*\n)*wrong .* 3 +0 +1\n$/m,
     )
-    const status = await json(['status'], z.object({ url: z.string(), domains: z.array(domainDetailSchema) }))
+    const status = await json(['status'], statusSchema.extend({ url: z.string() }))
     expect(status.url).toBe(world.url)
     expect(status.domains.map(({ documents }) => documents.ready)).toEqual([3, 0, 5, 2, 3])
+    expect(status).toMatchObject({ running: 0, ingestions: [], workers: [{ slots: expect.any(Number) }] })
+  })
+
+  test('an ingestion that has finished is not cancelled, and resuming it shows its report', async () => {
+    const { body } = await world.call('GET', '/v1/domains/docs/ingestions?limit=1', undefined, {
+      authorization: `Bearer ${KEY}`,
+    })
+    const { ingestions } = z.object({ ingestions: z.array(ingestionSchema) }).parse(body)
+    const id = ingestions[0]?.id ?? ''
+    expect(await run(['cancel', id])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('INGESTION_FINISHED'),
+    })
+    const shown = await run(['resume', id])
+    expect(shown).toMatchObject({ code: 0, err: '' })
+    expect(shown.out).toMatch(/^ingestion \d+ of docs: finished after .*\n.*\n.*\ntext cut: none\n$/)
+    expect((await json(['resume', id], ingestionSchema)).id).toBe(id)
+    expect((await run(['cancel', 'nope'])).err).toContain('UNKNOWN_INGESTION')
   })
 
   describe('refuses with exit code 1, the reason and a way out on standard error, and nothing else', () => {
@@ -355,7 +374,16 @@ describe('the command millrace', () => {
   test('--help names every command and what the exit codes mean', async () => {
     const { code, out } = await run(['--help'])
     expect(code).toBe(0)
-    for (const word of ['ingest', 'search', 'similarity', 'status', 'domains', 'Exit codes'])
+    for (const word of [
+      'ingest',
+      'search',
+      'similarity',
+      'status',
+      'cancel',
+      'resume',
+      'domains',
+      'Exit codes',
+    ])
       expect(out).toContain(word)
   })
 })

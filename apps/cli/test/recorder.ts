@@ -42,12 +42,17 @@ const finished = (id: string) => ({
   id,
   domain: 'd',
   state: 'finished',
+  receiving: false,
   documents: { ...counts, unchanged: 0 },
   chunks: { total: 0, embedded: 0, reused: 0 },
   tokens: { total: 0, embedded: 0 },
   tokensPerSecond: null,
   etaSeconds: null,
   errors: [],
+  rejected: { total: 0, codes: [] },
+  index: { state: 'none' },
+  sync: null,
+  report: null,
 })
 
 export async function openRecorder(): Promise<Recorder> {

@@ -16,8 +16,8 @@ export class Output {
 
   /** Adds a block, a blank line after the one before. Nothing when it is blank. */
   block(text: string): void {
-    if (text.trim() === '') return
     const block = storable(text).replace(/^\n+/, '').trimEnd()
+    if (block.trim() === '') return
     if (this.#blocks.length > 0) this.#add('\n\n')
     this.#add(block)
   }

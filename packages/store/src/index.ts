@@ -1,4 +1,14 @@
 export {
+  cancelDocuments,
+  isRunning,
+  listHalfway,
+  type Marked,
+  markCancelled,
+  markResumed,
+  type Resumed,
+  resumeDocuments,
+} from './cancel.js'
+export {
   type Db,
   type DbKind,
   type DbOptions,
@@ -27,6 +37,7 @@ export {
 export {
   type DomainRow,
   deleteDomain,
+  type GenerationModel,
   generationModel,
   getDomain,
   insertDomain,
@@ -35,6 +46,12 @@ export {
   updateDomain,
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export {
+  type ExternalChunk,
+  type ExternalDocument,
+  externalChunks,
+  storeExternal,
+} from './external.js'
 export {
   type Fetched,
   noteFetched,
@@ -47,18 +64,25 @@ export {
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
+  type IndexState,
   type IngestionError,
+  type IngestionRejection,
   type IngestionRow,
   listIngestionErrors,
+  listIngestionRejections,
+  listIngestions,
+  listRunning,
 } from './ingestions.js'
 export {
   countAttempt,
   type DispatchPolicy,
   dispatch,
   type FailedText,
+  isWanted,
   type Lease,
   type LeasedText,
   listLeases,
+  noteBreak,
   openLease,
   renewLease,
   type StoredLease,
@@ -76,6 +100,7 @@ export {
   type PreparedParent,
   storeChunks,
 } from './prepare.js'
+export { type Standing, standings } from './reasons.js'
 export type {
   DocumentState,
   IngestionState,
@@ -86,6 +111,7 @@ export type {
   Place,
 } from './schema.js'
 export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export { countRunning, indexStates } from './status.js'
 export {
   abandonIngestion,
   addRejections,
@@ -112,4 +138,11 @@ export {
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
-export { listWorkers, removeWorker, reportWorker, type WorkerRow, workerSlots } from './workers.js'
+export {
+  type LivingWorker,
+  listWorkers,
+  removeWorker,
+  reportWorker,
+  type WorkerRow,
+  workerSlots,
+} from './workers.js'

@@ -1,3 +1,4 @@
+import { deleteUnwanted } from './cancel.js'
 import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
 import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
@@ -145,13 +146,17 @@ export interface LeasedText {
  */
 export function openLease(db: Db, lease: Lease, sharedAttemptsMax: number): Promise<LeasedText[]> {
   return db.transact(async (tx) => {
-    await tx.query(
-      `delete from millrace.pending p
-       where p.lease_id = $1 and not exists (
-         select 1 from millrace.chunks c where c.generation_id = p.generation_id and c.text_hash = p.text_hash
-       )`,
+    // Locked first, judged then: a document that is just being prepared may want one of them.
+    const held = await tx.query<{ text_hash: Buffer; ingestion: number | null }>(
+      `select text_hash, ingestion_id as ingestion from millrace.pending where lease_id = $1 order by seq for update`,
       [lease.id],
     )
+    await deleteUnwanted(
+      tx,
+      held.map(() => lease.generationId),
+      held.map((row) => row.text_hash),
+    )
+    await startWork(tx, [...new Set(held.map((row) => row.ingestion))])
     const texts = await tx.query<LeasedText>(
       `select p.text_hash as hash, c.context, c.text, p.tokens, p.attempts >= $2 as "isSuspect"
        from millrace.pending p
@@ -169,6 +174,39 @@ export function openLease(db: Db, lease: Lease, sharedAttemptsMax: number): Prom
     )
     return texts
   })
+}
+
+/** The first of its texts is about to be embedded: from here on its rate is counted. */
+async function startWork(tx: Tx, ingestionIds: readonly (number | null)[]): Promise<void> {
+  await tx.query(
+    `update millrace.ingestions set
+       work_started_at = coalesce(work_started_at, clock_timestamp()),
+       rate_from = clock_timestamp(), rate_from_tokens = tokens_embedded,
+       rate_next = clock_timestamp(), rate_next_tokens = tokens_embedded
+     where id in (
+       select id from millrace.ingestions where id = any($1) and rate_from is null order by id for no key update
+     )`,
+    [ingestionIds],
+  )
+}
+
+/** False when none of the lease's texts is wanted any more, or they are no longer this lease's. */
+export async function isWanted(db: Db, lease: Lease): Promise<boolean> {
+  const rows = await db.query('select 1 from millrace.pending where lease_id = $1 limit 1', [lease.id])
+  return rows.length > 0
+}
+
+/** Keeps, for whoever asks what is waited for, why an attempt at the texts of a lease broke off. */
+export async function noteBreak(
+  db: Db,
+  lease: Lease,
+  error: { readonly code: string; readonly message: string },
+): Promise<void> {
+  await db.query('update millrace.pending set error_code = $2, error_message = $3 where lease_id = $1', [
+    lease.id,
+    error.code,
+    error.message,
+  ])
 }
 
 /** Counts an attempt at one text before it is made, and returns how many it has had; 0 when it is not ours. */
@@ -284,9 +322,13 @@ async function countEmbedded(tx: Tx, taken: readonly Taken[]): Promise<void> {
   if (owned.length === 0) return
   await tx.query(
     `update millrace.ingestions i set
-       chunks_embedded = i.chunks_embedded + e.texts, tokens_embedded = i.tokens_embedded + e.tokens
+       chunks_embedded = i.chunks_embedded + e.texts, tokens_embedded = i.tokens_embedded + e.tokens,
+       rate_from = case when i.rate_next < e.past then i.rate_next else i.rate_from end,
+       rate_from_tokens = case when i.rate_next < e.past then i.rate_next_tokens else i.rate_from_tokens end,
+       rate_next = case when i.rate_next < e.past then clock_timestamp() else i.rate_next end,
+       rate_next_tokens = case when i.rate_next < e.past then i.tokens_embedded + e.tokens else i.rate_next_tokens end
      from (
-       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens
+       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens, now() - interval '60 s' as past
        from unnest($1::bigint[], $2::bigint[]) as t (ingestion, tokens) group by 1
      ) e
      where i.id = e.ingestion`,

@@ -115,7 +115,12 @@ export function recheckDocuments(db: Db, ownedSeconds: number): Promise<number> 
   })
 }
 
-async function restorePending(tx: Tx, generationId: number, documentIds: readonly number[]): Promise<void> {
+/** Rows in pending for the texts of these documents that have no vector. */
+export async function restorePending(
+  tx: Tx,
+  generationId: number,
+  documentIds: readonly number[],
+): Promise<void> {
   await tx.query(
     `insert into millrace.pending (generation_id, text_hash, tokens, ingestion_id)
      select distinct on (c.text_hash) $1::bigint, c.text_hash, c.tokens, d.ingestion_id
@@ -123,7 +128,8 @@ async function restorePending(tx: Tx, generationId: number, documentIds: readonl
      join millrace.chunks c on c.document_id = d.id and c.generation_id = $1 and c.revision = d.revision
      where d.id = any($2)
        and not exists (select 1 from ${vectorsTable(generationId)} v where v.text_hash = c.text_hash)
-     on conflict do nothing`,
+     -- Locks the row that is there: nobody takes it for unwanted before this has been committed.
+     on conflict (generation_id, text_hash) do update set tokens = excluded.tokens where false`,
     [generationId, documentIds],
   )
 }
@@ -146,7 +152,8 @@ export interface Backlog {
 export async function backlog(db: Db): Promise<Backlog> {
   return one(
     await db.query<Backlog>(`select
-      (select count(*)::int from millrace.documents where state in ('received', 'preparing', 'embedding')) as documents,
+      (select coalesce(sum(received + preparing + embedding), 0)::int from millrace.ingestions
+        where state = 'running' or (state = 'cancelled' and received + preparing + embedding > 0)) as documents,
       (select count(*)::int from millrace.pending) as texts,
       (select count(*)::int from millrace.leases) as leases`),
     'backlog',

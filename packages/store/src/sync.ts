@@ -29,7 +29,7 @@ export async function syncSources(db: Db): Promise<number> {
         where n.domain_id = i.domain_id and n.source = i.source and n.sync is not null and n.id > i.id) as newer
      from millrace.ingestions i
      where i.sync is not null and i.synced_at is null and i.state = 'running'
-       and i.sealed and i.received + i.preparing + i.embedding = 0
+       and i.sealed and i.resume_after is null and i.received + i.preparing + i.embedding = 0
      order by i.id`,
   )
   for (const sync of due) {

@@ -11,12 +11,14 @@ export interface WorkerRow {
 }
 
 /** Without a sign of life for this long a worker is taken for dead. */
-const DEAD_SECONDS = 45
+export const DEAD_SECONDS = 45
 
 export async function reportWorker(db: Db, worker: WorkerRow): Promise<void> {
   await db.query(
-    `insert into millrace.workers (id, host, pid, slots, tokens) values ($1, $2, $3, $4, $5)
-     on conflict (id) do update set slots = excluded.slots, tokens = excluded.tokens, seen_at = now()`,
+    `insert into millrace.workers as w (id, host, pid, slots, tokens) values ($1, $2, $3, $4, $5)
+     on conflict (id) do update set
+       slots = excluded.slots, tokens = excluded.tokens, seen_at = now(),
+       tokens_per_second = (excluded.tokens - w.tokens) / greatest(extract(epoch from now() - w.seen_at), 0.001)`,
     [worker.id, worker.host, worker.pid, worker.slots, worker.tokens],
   )
 }
@@ -38,11 +40,20 @@ export async function workerSlots(db: Db): Promise<number> {
   return row.slots
 }
 
+export interface LivingWorker extends WorkerRow {
+  /** Between its last two signs of life; null before the second. */
+  readonly tokensPerSecond: number | null
+  readonly startedAt: Date
+  readonly lastSeenSeconds: number
+}
+
 /** Living workers; dead ones are forgotten after a day. */
-export async function listWorkers(db: Db): Promise<WorkerRow[]> {
+export async function listWorkers(db: Db): Promise<LivingWorker[]> {
   await db.query(`delete from millrace.workers where seen_at < now() - interval '1 day'`)
-  return db.query<WorkerRow>(
-    `select id, host, pid, slots, tokens from millrace.workers
+  return db.query<LivingWorker>(
+    `select id, host, pid, slots, tokens, tokens_per_second as "tokensPerSecond", started_at as "startedAt",
+       extract(epoch from now() - seen_at)::float8 as "lastSeenSeconds"
+     from millrace.workers
      where seen_at > now() - make_interval(secs => $1) order by started_at`,
     [DEAD_SECONDS],
   )

@@ -1,10 +1,9 @@
 import { blocks } from './chunking/blocks.js'
+import { headingText } from './chunking/heading.js'
 import { findMatter } from './cleaning/matter.js'
 
 const TITLE = /^title:\s+(.+)$/
 const QUOTED = /^(["'])(.*)\1$/
-const ATX = /^ {0,3}#{1,6}\s*/
-const ATX_END = /\s+#+\s*$/
 
 /**
  * A Markdown text's title: `title` of its front matter, else its first heading (ATX or Setext, not in a code block),
@@ -23,11 +22,6 @@ export function titleOf(markdown: string): string | undefined {
     if (title !== '') return title
   }
   return undefined
-}
-
-function headingText(heading: string): string {
-  const [line = ''] = heading.split('\n')
-  return ATX.test(line) ? line.replace(ATX, '').replace(ATX_END, '').trim() : line.trim()
 }
 
 const unquote = (value: string): string => QUOTED.exec(value)?.[2]?.trim() ?? value

@@ -13,8 +13,11 @@ import { englishSentence, pick, scrap, seeded } from './samples.js'
 const count = async (texts: string[]): Promise<number[]> =>
   texts.map((text) => 2 + (text.match(/[a-zA-Z]{1,4}|[^\sa-zA-Z]/gu)?.length ?? 0))
 
-const divide = (text: string, options: Partial<ChunkingOptions> = {}, context = ''): Promise<Chunk[]> =>
-  chunk({ text, options: { ...CHUNKING_DEFAULTS, ...options }, count, context })
+const divide = (
+  text: string,
+  options: Partial<ChunkingOptions> = {},
+  context = '',
+): Promise<readonly Chunk[]> => chunk({ text, options: { ...CHUNKING_DEFAULTS, ...options }, count, context })
 const texts = (chunks: readonly Chunk[]) => chunks.map((each) => each.text)
 /** Starts a sentence of exactly `tokens` tokens with a word of one token. */
 const sentence = (word: string, tokens: number) => `${word}${' word'.repeat(tokens - 2)}.`
@@ -24,7 +27,16 @@ describe('what every division keeps', () => {
     expect(await divide('')).toEqual([])
     expect(await divide(' \n\t\n ')).toEqual([])
     expect(await divide('  Hello there.\n')).toEqual([
-      { ordinal: 0, start: 2, end: 14, text: 'Hello there.', tokens: 7 },
+      {
+        ordinal: 0,
+        start: 2,
+        end: 14,
+        text: 'Hello there.',
+        tokens: 7,
+        headings: [],
+        context: '',
+        parent: null,
+      },
     ])
   })
 
@@ -34,7 +46,7 @@ describe('what every division keeps', () => {
       const raw = scrap(random, 1 + Math.floor(random() * 200))
       const text = random() < 0.5 ? clean(raw).text : raw
       const size = pick(random, [32, 40, 64, 256])
-      const kind = pick(random, ['structure', 'fixed'] as const)
+      const kind = pick(random, ['structure', 'markdown', 'sentence', 'parent', 'fixed'] as const)
       const overlap = pick(random, [0, 5, 15])
       const chunks = await divide(text, { kind, size, overlap })
       let covered = 0

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { CodedError, messageOf } from '@millrace/errors'
 import {
+  type DocumentSummary,
   deleteDocument,
   type FileBytes,
   findDomain,
@@ -20,7 +21,6 @@ import {
   submitDocuments,
   takeLines,
 } from '@millrace/flow'
-import type { DocumentRow } from '@millrace/store'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -228,10 +228,12 @@ function checkDocument(value: unknown): SubmittedDocument | Reason {
   return { code: 'INVALID_REQUEST', message: path === '' ? what : `${path}: ${what}` }
 }
 
-const show = (row: DocumentRow): z.infer<typeof documentOut> => ({
+const show = (row: DocumentSummary): z.infer<typeof documentOut> => ({
   id: row.externalId,
   title: row.title,
   state: row.state,
+  ageSeconds: row.ageSeconds,
+  waiting: row.waiting,
   revision: row.revision,
   ingestion: String(row.ingestionId),
   source: row.source,

@@ -1,11 +1,20 @@
 import { Readable } from 'node:stream'
-import { getIngestion, type Ingestion, watchIngestion } from '@millrace/flow'
+import {
+  cancelIngestion,
+  findDomain,
+  getIngestion,
+  type Ingestion,
+  listIngestions,
+  resumeIngestion,
+  watchIngestion,
+} from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { ingestionOut, problems } from '../schemas.js'
+import { domainName, ingestionOut, ingestionsPage, ingestionsQuery, problems } from '../schemas.js'
 
 const one = z.strictObject({ id: z.string() })
+const named = z.strictObject({ name: domainName })
 /** A comment now and then, so that proxies do not take a quiet stream for a dead one. */
 const PING_MS = 15_000
 
@@ -26,6 +35,50 @@ export const ingestionRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps)
       },
     },
     async (request) => show(await getIngestion(deps, request.params.id)),
+  )
+  app.get(
+    '/v1/domains/:name/ingestions',
+    {
+      schema: {
+        summary: 'The ingestions of a domain, newest first',
+        tags: ['ingestions'],
+        params: named,
+        querystring: ingestionsQuery,
+        response: { 200: ingestionsPage, ...problems },
+      },
+    },
+    async (request) => {
+      const domain = await findDomain(deps, request.params.name)
+      const page = await listIngestions(deps, domain, request.query)
+      return { ingestions: page.ingestions.map(show), cursor: page.cursor }
+    },
+  )
+  app.post(
+    '/v1/ingestions/:id/cancel',
+    {
+      schema: {
+        summary: 'Stop an ingestion; what is done stays',
+        description:
+          'Workers stop within seconds. Cancelling twice changes nothing; a finished one is a 409.',
+        tags: ['ingestions'],
+        params: one,
+        response: { 200: ingestionOut, ...problems },
+      },
+    },
+    async (request) => show(await cancelIngestion(deps, request.params.id)),
+  )
+  app.post(
+    '/v1/ingestions/:id/resume',
+    {
+      schema: {
+        summary: 'Go on with a cancelled ingestion, or try the failed documents of a finished one again',
+        description: 'What is embedded is not embedded again. One that runs stays as it is.',
+        tags: ['ingestions'],
+        params: one,
+        response: { 200: ingestionOut, ...problems },
+      },
+    },
+    async (request) => show(await resumeIngestion(deps, request.params.id)),
   )
   app.get(
     '/v1/ingestions/:id/events',
@@ -67,7 +120,16 @@ async function push(stream: Readable, ingestions: AsyncGenerator<Ingestion>): Pr
   }
 }
 
-const show = (ingestion: Ingestion): z.infer<typeof ingestionOut> => ({
-  ...ingestion,
-  errors: ingestion.errors.map((error) => ({ ...error })),
-})
+/** The same with lists that may be written to, as the schema's type has them. */
+export const show = (ingestion: Ingestion): z.infer<typeof ingestionOut> => {
+  const { errors, rejected, report } = ingestion
+  return {
+    ...ingestion,
+    errors: copies(errors),
+    rejected: { total: rejected.total, codes: copies(rejected.codes) },
+    report: report && { ...report, refused: copies(report.refused), failed: copies(report.failed) },
+  }
+}
+
+const copies = <T extends { readonly example: object }>(list: readonly T[]) =>
+  list.map((one) => ({ ...one, example: { ...one.example } }))

@@ -18,7 +18,6 @@ const STYLES = [
     (name) => `p[style-name='${name}'] => pre:separator('\n')`,
   ),
   ...['Quote', 'Intense Quote'].map((name) => `p[style-name='${name}'] => blockquote > p:fresh`),
-  'comment-reference => sup',
 ]
 
 /** Headings, lists, tables, notes and text boxes, by way of HTML. Deleted text of tracked changes is left out. */

@@ -102,32 +102,56 @@ function headingLevels(lines: readonly Line[]): ReadonlyMap<number, number> {
 }
 
 function blocksOf(lines: readonly Line[], levels: ReadonlyMap<number, number>): string[] {
-  const right = rightEdge(lines)
   const gap = usualGap(lines)
   const blocks: string[] = []
   let block = ''
   let level: number | undefined
-  let last: Line | undefined
   const flush = () => {
     if (block !== '') blocks.push(level === undefined ? block : `${'#'.repeat(level)} ${block}`)
     block = ''
   }
-  for (const line of lines) {
-    const lineLevel = levelOf(line, levels)
-    if (last === undefined || lineLevel !== level || isApart(last, line, gap)) {
-      flush()
-      block = line.text
-    } else if (level !== undefined) {
-      block = joined(block, line.text)
-    } else {
-      const goesOn = last.right >= right - 0.12 * (right - last.left) && !LIST_MARK.test(line.text)
-      block = goesOn ? joined(block, line.text) : `${block}\n${line.text}`
+  for (const column of columnsOf(lines)) {
+    const right = rightEdge(column)
+    let last: Line | undefined
+    for (const line of column) {
+      const lineLevel = levelOf(line, levels)
+      const isFirst = last === undefined || lineLevel !== level
+      if (
+        last === undefined ||
+        isFirst ||
+        isApart(last, line, lineLevel === undefined ? gap : line.size * 1.4)
+      ) {
+        flush()
+        block = line.text
+      } else if (level !== undefined || goesOn(last, line, right)) block = joined(block, line.text)
+      else block = `${block}\n${line.text}`
+      level = lineLevel
+      last = line
     }
-    level = lineLevel
+    flush()
+  }
+  return blocks
+}
+
+/** Lines that go down the page; one that is above the line before it starts another column. */
+function columnsOf(lines: readonly Line[]): Line[][] {
+  const columns: Line[][] = []
+  let last: Line | undefined
+  for (const line of lines) {
+    if (last === undefined || line.y - last.y > Math.max(last.size, line.size) * 0.6) columns.push([])
+    columns.at(-1)?.push(line)
     last = line
   }
-  flush()
-  return blocks
+  return columns
+}
+
+/** Whether a line was broken because it was full: the next one's first word would not have fitted. */
+function goesOn(last: Line, line: Line, right: number): boolean {
+  if (LIST_MARK.test(line.text)) return false
+  const space = line.text.indexOf(' ')
+  const word = UNSPACED.test(line.text[0] ?? '') ? 1 : space < 0 ? line.text.length : space
+  const width = (line.right - line.left) / line.text.length
+  return last.right + (word + 1) * width + 0.3 * line.size > right
 }
 
 function levelOf(line: Line, levels: ReadonlyMap<number, number>): number | undefined {
@@ -142,11 +166,10 @@ const LEADER = /(?:\. ?){4}|…{2}/
 const LIST_MARK =
   /^(?:[•◦▪‣·●○■□–—*-]\s|\(?\d{1,3}[.)、]|\(?[a-zA-Z][.)]\s|[（(][一二三四五六七八九十\d]{1,3}[)）]|[一二三四五六七八九十]{1,3}、)/
 
-/** A blank line between them, or another column: the next line is not just below. */
+/** A blank line between them, or letters of another size. */
 function isApart(last: Line, line: Line, gap: number): boolean {
-  const down = last.y - line.y
-  const allowed = Math.max(gap * 1.35, Math.max(last.size, line.size) * 1.1)
-  return down > allowed || down < -Math.max(last.size, line.size) * 0.6 || Math.abs(last.size - line.size) > 2
+  const size = Math.max(last.size, line.size)
+  return last.y - line.y > Math.max(gap * 1.35, size * 1.1) || Math.abs(last.size - line.size) > 2
 }
 
 /** The distance of lines in a paragraph: the lower quartile, since paragraphs have more of it between them. */

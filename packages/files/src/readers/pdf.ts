@@ -32,7 +32,7 @@ export const readPdf: Reader = async (file, limits) => {
   })
   try {
     if (document.numPages > limits.pages) throw tooManyPages(document.numPages, 'pages', limits.pages)
-    const { pages, broken } = await readPages(document, limits)
+    const { pages, broken, unreadable } = await readPages(document, limits)
     const empty = pages.flatMap((lines, at) => (lines.length === 0 && !broken.has(at + 1) ? [at + 1] : []))
     if (broken.size === pages.length) throw fileBroken([...broken.values()][0] ?? 'it has no pages')
     if (empty.length + broken.size === pages.length) {
@@ -44,6 +44,7 @@ export const readPdf: Reader = async (file, limits) => {
       for (const block of blocks) output.block(block)
     })
     const warnings = [
+      ...(unreadable > 0 ? [`${unreadable} characters are in fonts that do not say what they mean`] : []),
       ...(empty.length > 0 ? [`${numbered(empty)} without text: pictures, or blank`] : []),
       ...(broken.size > 0 ? [`${numbered([...broken.keys()])} could not be read`] : []),
     ]
@@ -57,6 +58,7 @@ async function readPages(document: PDFDocumentProxy, limits: Limits) {
   const pages: Line[][] = []
   const broken = new Map<number, string>()
   let characters = 0
+  let unreadable = 0
   for (let number = 1; number <= document.numPages; number++) {
     try {
       const page = await document.getPage(number)
@@ -64,7 +66,10 @@ async function readPages(document: PDFDocumentProxy, limits: Limits) {
       const lines = linesOf(items.filter((item) => 'str' in item))
       page.cleanup()
       pages.push(lines)
-      for (const line of lines) characters += line.text.length
+      for (const { text } of lines) {
+        characters += text.length
+        unreadable += text.match(UNREADABLE)?.length ?? 0
+      }
     } catch (error) {
       pages.push([])
       broken.set(number, messageOf(error))
@@ -72,8 +77,11 @@ async function readPages(document: PDFDocumentProxy, limits: Limits) {
     // Pages are kept until the sizes of all letters are known.
     if (characters > limits.textBytes) throw textTooLong(limits)
   }
-  return { pages, broken }
+  return { pages, broken, unreadable }
 }
+
+/** What stands for a glyph without a character. */
+const UNREADABLE = /[\0\ufffd\ue000-\uf8ff]/g
 
 function numbered(pages: readonly number[]): string {
   const some = pages.slice(0, 20).join(', ')
@@ -86,7 +94,7 @@ async function titleIn(document: PDFDocumentProxy): Promise<string | null> {
   const metadata = await document.getMetadata().catch(() => null)
   const info = metadata?.info as { Title?: unknown } | undefined
   const title = typeof info?.Title === 'string' ? info.Title.replaceAll('\0', '').trim() : ''
-  const isFileName = /^(?:microsoft word - |untitled)|\.(?:docx?|pdf|indd|tex|dvi|pptx?)$/i.test(title)
+  const isFileName = /^(?:microsoft (?:word|powerpoint) - |untitled)|^\S+\.[a-z]{2,5}$/i.test(title)
   return title === '' || isFileName ? null : title
 }
 
@@ -98,10 +106,12 @@ const folderOf = (name: string): string =>
 
 let loading: Promise<Pdfjs> | undefined
 
-/** Loaded when the first PDF comes. It wants a class that is for drawing; here nothing is drawn. */
+/** Loaded when the first PDF comes. It wants classes that are for drawing; here nothing is drawn. */
 const loadPdfjs = (): Promise<Pdfjs> => {
-  const place = globalThis as { DOMMatrix?: unknown }
+  const place = globalThis as { DOMMatrix?: unknown; ImageData?: unknown; Path2D?: unknown }
   place.DOMMatrix ??= class {}
+  place.ImageData ??= class {}
+  place.Path2D ??= class {}
   loading ??= import('pdfjs-dist/legacy/build/pdf.mjs') as Promise<Pdfjs>
   return loading
 }

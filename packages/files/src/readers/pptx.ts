@@ -68,8 +68,12 @@ function slideOf(bytes: Buffer, where: string, isNotes = false): Slide {
   let isText = false
   const rows: string[][] = []
   let cellDepth = 0
+  let fallbackDepth = 0
   readXml(bytes, where, {
     open: (name, attribute) => {
+      // The same thing again, for programs that do not know the first form.
+      if (name === 'Fallback') fallbackDepth++
+      if (fallbackDepth > 0) return
       isText = name === 't'
       switch (name) {
         case 'sld':
@@ -120,6 +124,8 @@ function slideOf(bytes: Buffer, where: string, isNotes = false): Slide {
     },
     close: (name) => {
       isText = false
+      if (name === 'Fallback') fallbackDepth--
+      if (fallbackDepth > 0) return
       switch (name) {
         case 'p': {
           const text = paragraph.trim()

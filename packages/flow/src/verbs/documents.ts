@@ -9,21 +9,31 @@ import {
   listChunks,
   listDocuments as listRows,
   readFileParts,
+  type Standing,
+  standings,
 } from '@millrace/store'
+import { type Waiting, waitingOf } from '../waiting.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
   readonly db: Db
 }
 
-export interface DocumentDetail extends DocumentRow {
+export interface DocumentSummary extends DocumentRow {
+  /** Since it was submitted or resumed while it is open; since it came to its end after that. */
+  readonly ageSeconds: number
+  /** Null when it waits for nothing: it has come to its end. */
+  readonly waiting: Waiting | null
+}
+
+export interface DocumentDetail extends DocumentSummary {
   readonly text: string
   /** Of the newest revision; none until it is prepared. */
   readonly chunkRows: readonly ChunkRow[]
 }
 
 export interface DocumentPage {
-  readonly documents: readonly DocumentRow[]
+  readonly documents: readonly DocumentSummary[]
   /** Hand it in to get the next page; null at the end. */
   readonly cursor: string | null
 }
@@ -40,11 +50,22 @@ export async function listDocuments(
 ): Promise<DocumentPage> {
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor)
   const rows = await listRows(db, domain.id, { state: page.state, after, limit: page.limit + 1 })
-  const documents = rows.slice(0, page.limit)
+  const shown = rows.slice(0, page.limit)
+  const stand = await standings(
+    db,
+    shown.map((row) => row.id),
+  )
+  const documents = shown.map((row) => ({ ...row, ...standing(stand.get(row.id)) }))
   const last = documents.at(-1)
   const more = rows.length > page.limit && last !== undefined
   return { documents, cursor: more ? Buffer.from(last.externalId).toString('base64url') : null }
 }
+
+/** Undefined for one that was deleted between two statements. */
+const standing = (found: Standing | undefined): Pick<DocumentSummary, 'ageSeconds' | 'waiting'> =>
+  found === undefined
+    ? { ageSeconds: 0, waiting: null }
+    : { ageSeconds: Math.round(found.ageSeconds * 10) / 10, waiting: waitingOf(found) }
 
 function readCursor(cursor: string): string {
   const after = Buffer.from(cursor, 'base64url').toString()
@@ -66,7 +87,8 @@ export async function getDocument({ db }: Deps, domain: Domain, id: string): Pro
     generationId: domain.generationId,
     revision: row.revision,
   })
-  return { ...row, chunkRows }
+  const stand = await standings(db, [row.id])
+  return { ...row, ...standing(stand.get(row.id)), chunkRows }
 }
 
 /**

@@ -1,12 +1,15 @@
 import { type Embedded, type EmbedFailure, type Engine, isElsewhere } from '@millrace/embed'
-import { CodedError } from '@millrace/errors'
+import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import {
   countAttempt,
   type Db,
   type FailedText,
+  type GenerationModel,
   generationModel,
+  isWanted,
   type Lease,
   type LeasedText,
+  noteBreak,
   openLease,
   renewLease,
   type StoredLease,
@@ -26,10 +29,13 @@ interface Deps {
 /** Attempts together with others; then a text is embedded alone: whatever it does, it does not to its neighbours. */
 const SHARED_ATTEMPTS_MAX = 2
 const ATTEMPTS_MAX = 5
+/** How often it looks whether its texts are still wanted: their ingestion may have been cancelled. */
+const LOOK_MS = 1_000
 
 /**
  * Embeds the texts of a lease and stores what came of them. A second delivery of the same job finds nothing
  * to take out of pending, so it stores and counts nothing.
+ * When nobody waits for its texts any more, because their ingestion was cancelled, it stops and ends the lease.
  * @throws CodedError ENGINE_CRASHED (retryable) when the engine died, REMOTE_… when a server that computes vectors
  * did not do so, which counts as no attempt; what was stored stays stored
  */
@@ -43,34 +49,51 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
     () => void renewLease(db, lease, settings.leaseSeconds).catch(() => undefined),
     (settings.leaseSeconds * 1_000) / 3,
   )
+  const unwanted = new AbortController()
+  const look = setInterval(() => {
+    const stop = (wanted: boolean) => (wanted ? undefined : unwanted.abort())
+    isWanted(db, lease).then(stop, () => undefined)
+  }, LOOK_MS)
   try {
-    const texts = await openLease(db, lease, SHARED_ATTEMPTS_MAX)
-    const { model } = made
-    const changed = modelChanged(deps.engine, made)
-    if (changed !== undefined) {
-      return await store(
-        deps,
-        lease,
-        texts,
-        texts.map(() => ({ error: changed })),
-        true,
-      )
-    }
-    const shared = texts.filter((text) => !text.isSuspect)
-    const suspects = texts.filter((text) => text.isSuspect)
-    const results = await embed(deps, lease, model, shared)
-    const stored = await store(deps, lease, shared, results, suspects.length === 0)
-    return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, model, suspects))
+    return await embedTexts({ ...deps, signal: unwanted.signal }, lease, made)
+  } catch (error) {
+    if (unwanted.signal.aborted) return await store(deps, lease, [], [], true)
+    await noteBreak(db, lease, { code: codeOf(error), message: messageOf(error) }).catch(() => undefined)
+    throw error
   } finally {
     clearInterval(beat)
+    clearInterval(look)
   }
+}
+
+async function embedTexts(
+  deps: Deps & { readonly signal: AbortSignal },
+  lease: Lease,
+  made: GenerationModel,
+): Promise<StoredLease> {
+  const texts = await openLease(deps.db, lease, SHARED_ATTEMPTS_MAX)
+  const changed = modelChanged(deps.engine, made)
+  if (changed !== undefined) {
+    return await store(
+      deps,
+      lease,
+      texts,
+      texts.map(() => ({ error: changed })),
+      true,
+    )
+  }
+  const shared = texts.filter((text) => !text.isSuspect)
+  const suspects = texts.filter((text) => text.isSuspect)
+  const results = await embed(deps, lease, made, shared)
+  const stored = await store(deps, lease, shared, results, suspects.length === 0)
+  return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, made, suspects))
 }
 
 /** One at a time, each counted before it is tried, so that one that kills the process is known the next time. */
 async function embedSuspects(
-  deps: Deps,
+  deps: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  model: string,
+  made: GenerationModel,
   suspects: readonly LeasedText[],
 ): Promise<StoredLease> {
   let stored: StoredLease = { texts: 0, tokens: 0 }
@@ -78,9 +101,10 @@ async function embedSuspects(
   for (const text of suspects) {
     const attempts = await countAttempt(deps.db, lease, text.hash)
     try {
-      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, model, [text])
+      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, made, [text])
       stored = add(stored, await store(deps, lease, [text], results, false))
     } catch (error) {
+      if (deps.signal.aborted) throw error
       broken = error
     }
   }
@@ -98,9 +122,9 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
 })
 
 async function embed(
-  { db, engine }: Deps,
+  { db, engine, signal }: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  model: string,
+  { model, pooling }: GenerationModel,
   texts: readonly LeasedText[],
 ): Promise<(Embedded | EmbedFailure)[]> {
   try {
@@ -109,6 +133,8 @@ async function embed(
       texts: texts.map(({ context, text }) => context + text),
       kind: 'document',
       priority: 'bulk',
+      signal,
+      ...(pooling === null ? {} : { windowPooling: pooling }),
     })
   } catch (error) {
     // A server may be away for hours: the documents wait for it, they do not fail after five tries.

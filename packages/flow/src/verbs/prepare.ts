@@ -6,6 +6,7 @@ import {
   type DocumentRange,
   failDocuments,
   getIngestion,
+  isRunning,
   type PreparedDocument,
   storeChunks,
 } from '@millrace/store'
@@ -31,6 +32,8 @@ type Outcome = { readonly kind: 'prepared'; readonly document: PreparedDocument 
 
 /** Chunks in one transaction: it stays short, and the first of them can be embedded while others are cut. */
 const CHUNKS_A_WRITE = 256
+/** How often it looks whether its ingestion was cancelled. */
+const LOOK_MS = 1_000
 
 /**
  * Cleans, chunks and compares the documents of a range, and puts new texts into pending. A document that
@@ -39,7 +42,7 @@ const CHUNKS_A_WRITE = 256
  */
 export async function prepareRange(deps: Deps, range: DocumentRange): Promise<number> {
   const ingestion = await getIngestion(deps.db, range.ingestionId)
-  if (ingestion === undefined) return 0
+  if (ingestion === undefined || ingestion.state !== 'running') return 0
   const domain = await findDomain(deps, ingestion.domain).catch((error: unknown) => {
     if (codeOf(error) === 'UNKNOWN_DOMAIN') return undefined
     throw error
@@ -59,7 +62,13 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
     batch = []
     chunks = 0
   }
+  let looked = performance.now()
   for (const document of claimed) {
+    if (performance.now() - looked > LOOK_MS) {
+      // What is prepared is kept; what is not was cancelled with its ingestion.
+      if (!(await isRunning(deps.db, range.ingestionId))) break
+      looked = performance.now()
+    }
     const outcome = await prepareOne(deps, domain, document)
     if (outcome.kind === 'failed') {
       failed.push(outcome)

@@ -11,6 +11,7 @@ import {
 } from '@millrace/store'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
+import { finishHalfway } from './cancel.js'
 
 interface Deps {
   readonly db: Db
@@ -19,6 +20,8 @@ interface Deps {
 }
 
 export interface Swept {
+  /** Ingestions that somebody had left half-way between cancelled and not. */
+  readonly halfway: number
   /** Submissions whose receiver died. */
   readonly sealed: number
   readonly ranges: number
@@ -40,6 +43,7 @@ const ORPHAN_SECONDS = 3_600
 export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept | undefined> {
   // A little less than the period, so that a loop that is early by a moment does not skip its turn.
   if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
+  const halfway = await finishHalfway({ db, queues, settings })
   const sealed = await sealLost(db)
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
   const leases = await listLeases(db, settings.sweepSeconds)
@@ -48,7 +52,7 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
   const indexed = await buildIndex(db, { rowsMin: settings.indexRowsMin })
-  return { sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans, indexed }
+  return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans, indexed }
 }
 
 async function reclaim(db: Db, queues: Queues, ownedSeconds: number): Promise<number> {

@@ -8,6 +8,8 @@ export interface Block {
   readonly kind: 'heading' | 'code' | 'row' | 'item' | 'paragraph'
   /** The cut before it. */
   readonly level: number
+  /** Of a heading, from 1. */
+  readonly rank?: number
 }
 
 interface Line {
@@ -84,15 +86,17 @@ function extend(
   const { kind, rank, fence } = shape
   const level = cutBefore(text, line, kind, before, blank)
   if (rank !== undefined) {
-    return { start, end: line.end, kind, level: before?.kind === 'heading' ? LEVEL.glue : headingLevel(rank) }
+    const own = before?.kind === 'heading' ? LEVEL.glue : headingLevel(rank)
+    return { start, end: line.end, kind, level: own, rank }
   }
   if (fence !== undefined) return { start, end: codeEnd(text, line.end, fence), kind, level }
   if (kind === 'row') return { start, end: line.end, kind, level }
   const next = lineAt(text, line.end + 1)
   const underline = kind === 'paragraph' && line.end < text.length ? UNDERLINE.exec(next.text) : null
   if (underline !== null) {
-    const setext = headingLevel(underline[1] === undefined ? 2 : 1)
-    return { start, end: next.end, kind: 'heading', level: before?.kind === 'heading' ? LEVEL.glue : setext }
+    const setext = underline[1] === undefined ? 2 : 1
+    const own = before?.kind === 'heading' ? LEVEL.glue : headingLevel(setext)
+    return { start, end: next.end, kind: 'heading', level: own, rank: setext }
   }
   return { start, end: paragraphEnd(text, line.end), kind, level }
 }

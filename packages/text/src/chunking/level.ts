@@ -39,4 +39,6 @@ export interface Atom {
    * weigh). 0 until weighed, then final. Written in place: a large document has millions of atoms.
    */
   weight: number
+  /** Index of the section that a chunk starting here belongs to. Written in place, too. */
+  section: number
 }

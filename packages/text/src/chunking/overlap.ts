@@ -17,17 +17,18 @@ export const OVERLAP_BY_WORD: OverlapRule = { mayStart: () => true, mayNotCross:
 
 /**
  * Where the chunk that consists of atoms [from, …) starts once it repeats up to `overlap` tokens of what precedes it:
- * an index of an atom at most `from`.
+ * an index of an atom at most `from`, at least `least`.
  */
 export function overlapStart(
   atoms: readonly Atom[],
   from: number,
   overlap: number,
   rule: OverlapRule,
+  least = 0,
 ): number {
   let best = from
   let weight = 0
-  for (let index = from; index > 0; index--) {
+  for (let index = from; index > least; index--) {
     const here = atoms[index]
     const before = atoms[index - 1]
     if (here === undefined || before === undefined || rule.mayNotCross(here)) break

@@ -31,6 +31,23 @@ export function sentenceStarts(text: string, start: number, end: number): number
   return starts
 }
 
+let segmenter: Intl.Segmenter | undefined
+/** The segmenter copies what it is given: of a line of megabytes it is given one part after the other. */
+const SEGMENTED_CHARS_MAX = 1 << 16
+
+/** Where sentences start by Unicode's rules (UAX 29), after the first: Intl.Segmenter, of whatever language. */
+export function segmentStarts(text: string, start: number, end: number): number[] {
+  segmenter ??= new Intl.Segmenter('und', { granularity: 'sentence' })
+  const starts: number[] = []
+  for (let from = start; from < end; from += SEGMENTED_CHARS_MAX) {
+    const part = text.slice(from, Math.min(end, from + SEGMENTED_CHARS_MAX))
+    for (const { index } of segmenter.segment(part)) {
+      if (index > 0) starts.push(from + index)
+    }
+  }
+  return starts
+}
+
 function endsHere(slice: string, at: number, marks: string, next: number): boolean {
   if (LOWER.test(slice.slice(next, next + 2))) return false
   if (marks !== '.') return true

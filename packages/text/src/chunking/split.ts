@@ -36,7 +36,9 @@ export function divide(text: string, atom: Atom, level: number, starts: Starts):
   let start = atom.start
   for (const end of [...cuts, atom.end]) {
     const cut = parts.length === 0 ? atom.level : level
-    if (!isBlank(text, start, end)) parts.push({ start, end, level: cut, heading: atom.heading, weight: 0 })
+    if (!isBlank(text, start, end)) {
+      parts.push({ start, end, level: cut, heading: atom.heading, weight: 0, section: atom.section })
+    }
     start = end
   }
   return parts

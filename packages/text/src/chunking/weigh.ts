@@ -12,24 +12,30 @@ const CHARS_A_TOKEN = 32
 /** Atoms weighed at a time, so that the strings made for counting are gone before the next are made. */
 const ATOMS_A_TURN = 1 << 16
 
-/** Weighs atoms and divides those above the budget, coarsely first, until none is left. */
+/**
+ * Weighs atoms and divides those that alone are too much, coarsely first, until none is left.
+ * @param limit tokens of a chunk
+ * @param costs what the context of each section takes of them, special tokens included
+ */
 export async function weigh(
   text: string,
   atoms: readonly Atom[],
-  budget: number,
+  limit: number,
+  costs: readonly number[],
   counter: Counter,
 ): Promise<readonly Atom[]> {
   let parts = atoms
-  await weighAll(text, parts, budget, counter)
+  const fits = (atom: Atom): boolean => atom.weight + (costs[atom.section] ?? 0) <= limit
+  await weighAll(text, parts, limit, counter)
   for (const [level, starts] of DIVISIONS) {
-    if (parts.every((atom) => atom.weight <= budget)) return parts
-    parts = parts.flatMap((atom) => (atom.weight <= budget ? atom : divide(text, atom, level, starts)))
-    await weighAll(text, parts, budget, counter)
+    if (parts.every(fits)) return parts
+    parts = parts.flatMap((atom) => (fits(atom) ? atom : divide(text, atom, level, starts)))
+    await weighAll(text, parts, limit, counter)
   }
-  if (parts.some((atom) => atom.weight > budget)) {
+  if (!parts.every(fits)) {
     throw new CodedError(
       'CHUNK_SIZE_TOO_SMALL',
-      `A single character has more than the ${budget} tokens of a chunk`,
+      `A single character has more than the ${limit} tokens of a chunk, its context included`,
       {
         hint: 'Raise the chunk size, or shorten the context or the overlap',
       },
@@ -41,14 +47,14 @@ export async function weigh(
 async function weighAll(
   text: string,
   atoms: readonly Atom[],
-  budget: number,
+  limit: number,
   counter: Counter,
 ): Promise<void> {
   for (let from = 0; from < atoms.length; from += ATOMS_A_TURN) {
     const turn = atoms.slice(from, from + ATOMS_A_TURN).filter((atom) => atom.weight === 0)
     // Enough to divide a huge atom without counting it first.
     for (const atom of turn) atom.weight = Math.ceil((atom.end - atom.start) / CHARS_A_TOKEN)
-    const asked = turn.filter((atom) => atom.weight <= budget)
+    const asked = turn.filter((atom) => atom.weight <= limit)
     if (asked.length === 0) continue
     const counts = await counter.bare(asked.map((atom) => text.slice(atom.start, atom.end).trim()))
     asked.forEach((atom, index) => {

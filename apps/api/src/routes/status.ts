@@ -1,0 +1,29 @@
+import { getStatus } from '@millrace/flow'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { ApiDeps } from '../deps.js'
+import { problems, statusOut } from '../schemas.js'
+import { stateOf } from './domains.js'
+import { show } from './ingestions.js'
+
+export const statusRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
+  app.get(
+    '/v1/status',
+    {
+      schema: {
+        summary: 'What goes on: workers, backlog, running ingestions, domains',
+        tags: ['operation'],
+        response: { 200: statusOut, ...problems },
+      },
+    },
+    async () => {
+      const { workers, backlog, running, ingestions, domains } = await getStatus(deps)
+      return {
+        workers: [...workers],
+        backlog,
+        running,
+        ingestions: ingestions.map(show),
+        domains: domains.map((domain) => ({ ...domain, modelState: stateOf(deps.engine, domain.model) })),
+      }
+    },
+  )
+}
