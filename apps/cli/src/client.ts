@@ -78,7 +78,6 @@ export function openClient(options: ClientOptions): Client {
           duplex: 'half',
           // Only so does fetch not keep a copy of the body, in memory, for a redirect that may come.
           redirect: 'error',
-          window: null,
         }),
         schema,
       ),
