@@ -45,9 +45,9 @@ function fenceEnd(text: string, opened: number, fence: string): number {
 
 /** Where inline code ends that a run of backticks opened; -1 when its paragraph has no run of the same length. */
 function inlineEnd(text: string, after: number, length: number): number {
-  const blank = text.indexOf('\n\n', after)
-  const stop = Math.min(blank < 0 ? text.length : blank, after + INLINE_CHARS_MAX)
-  const slice = text.slice(after, stop)
+  const near = text.slice(after, after + INLINE_CHARS_MAX)
+  const blank = near.indexOf('\n\n')
+  const slice = blank < 0 ? near : near.slice(0, blank)
   TICKS.lastIndex = 0
   for (let match = TICKS.exec(slice); match !== null; match = TICKS.exec(slice)) {
     if (match[0].length === length) return after + TICKS.lastIndex

@@ -17,6 +17,8 @@ const NEXT = new RegExp(
   'giu',
 )
 const CLOSERS = { script: /<\/script\s{0,100}>/gi, style: /<\/style\s{0,100}>/gi } as const
+/** Looked back for the start of a line; in a longer one a tag is a line's end. */
+const LINE_CHARS_MAX = 500
 const WHITE = /\s/
 /** A line of these is one: a table's row, a heading. */
 const ONE_LINE = /^\s*[|#]/
@@ -31,10 +33,12 @@ export function html(text: string): Rewritten | null {
   const unclosed = new Set<string>()
   let done = 0
   for (const [from, to] of outsideCode(text)) {
-    NEXT.lastIndex = Math.max(from, done)
-    for (let match = NEXT.exec(text); match !== null && match.index < to; match = NEXT.exec(text)) {
-      const { index } = match
-      const end = NEXT.lastIndex
+    // With a character more, for what must not follow.
+    const span = text.slice(from, to + 2)
+    NEXT.lastIndex = Math.max(0, done - from)
+    for (let match = NEXT.exec(span); match !== null; match = NEXT.exec(span)) {
+      const index = from + match.index
+      const end = from + NEXT.lastIndex
       if (end > to) break
       const [, slash = '', inline, block, reference] = match
       if (reference !== undefined) {
@@ -46,7 +50,7 @@ export function html(text: string): Rewritten | null {
       const stop =
         slash === '' && (name === 'script' || name === 'style') ? contentEnd(text, end, name, unclosed) : end
       edits.replace(index, stop, inline === undefined ? border(text, index, stop) : '')
-      NEXT.lastIndex = stop
+      NEXT.lastIndex = stop - from
       done = stop
       if (stop > to) break
     }
@@ -68,6 +72,6 @@ function contentEnd(text: string, from: number, name: 'script' | 'style', unclos
 function border(text: string, start: number, end: number): string {
   const isEdge = start === 0 || end === text.length
   if (isEdge || WHITE.test(text.charAt(start - 1)) || WHITE.test(text.charAt(end))) return ''
-  const from = text.lastIndexOf('\n', start) + 1
-  return ONE_LINE.test(text.slice(from, Math.min(from + 20, start))) ? ' ' : '\n'
+  const before = text.slice(Math.max(0, start - LINE_CHARS_MAX), start)
+  return ONE_LINE.test(before.slice(before.lastIndexOf('\n') + 1, -1)) ? ' ' : '\n'
 }

@@ -6,6 +6,8 @@ const LINE_CHARS_MAX = 200
 /** A line is a header from so many pages on, and this share of all of them (left and right pages may differ). */
 const PAGES_MIN = 3
 const PAGES_SHARE = 1 / 3
+/** Nothing has more pages; counting their lines would take the memory of many texts. */
+const PAGES_MAX = 50_000
 const NUMBER = /\d{1,6}/g
 /** Tables are continued with their header, code with its fence. */
 const KEPT = /^\s*(?:\||`{3}|~{3})/
@@ -30,7 +32,10 @@ export function pageHeaders(text: string, starts: readonly number[] = []): Rewri
   const hasFeeds = text.includes('\f')
   if (!hasFeeds && starts.length < PAGES_MIN) return null
   const edits = new Edits(text)
-  const pages = pagesOf(text, starts).map(([from, to], index) => edgesOf(text, from, to, index))
+  const spans = pagesOf(text, starts)
+  const pages = (spans.length > PAGES_MAX ? [] : spans).map(([from, to], index) =>
+    edgesOf(text, from, to, index),
+  )
   const least = Math.max(PAGES_MIN, Math.ceil(pages.length * PAGES_SHARE))
   const tops = repeated(
     pages.map(({ top }) => top),
