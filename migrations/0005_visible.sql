@@ -6,6 +6,7 @@ alter table millrace.ingestions
   -- place of rate_from.
   add column rate_from        timestamptz(3), -- null: nothing was taken to be embedded since it began or was resumed
   add column rate_from_tokens bigint not null default 0,
+  add column rate_last        timestamptz(3), -- when vectors were last stored
   add column rate_next        timestamptz(3),
   add column rate_next_tokens bigint not null default 0;
 

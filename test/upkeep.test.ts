@@ -1,5 +1,15 @@
-import { deleteDocument, getDomain, migrate, openDb, sweepOrphans } from '@millrace/store'
-import { searchSchema, submissionSchema } from 'millrace/client'
+import {
+  buildIndex,
+  deleteDocument,
+  deleteDomain,
+  getDomain,
+  indexStates,
+  insertDomain,
+  migrate,
+  openDb,
+  sweepOrphans,
+} from '@millrace/store'
+import { searchSchema, statusSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { backends, servers } from './support/backends.js'
@@ -58,12 +68,83 @@ if (server !== undefined) {
       expect(await built(1)).toEqual([{ name: 'vectors_2_hnsw' }])
     })
 
+    test('of a domain that grows by many small ingestions is built although something is always open', async () => {
+      const { db } = world.running.backends
+      await world.client.post('/v1/domains', { name: 'busy' }, z.unknown())
+      const domain = await getDomain(db, 'busy')
+      const id = domain?.generationId ?? 0
+      await db.query(
+        `insert into millrace.vectors_${id} (text_hash, embedding)
+         select sha256(int4send(n)), array_fill(n, array[384])::vector from generate_series(1, 100) n`,
+      )
+      await db.query(
+        `insert into millrace.pending (generation_id, text_hash, tokens)
+         select $1, sha256(int4send(-n)), 9 from generate_series(1, 9) n`,
+        [id],
+      )
+      expect(await buildIndex(db, { rowsMin: 90 })).toBeUndefined()
+      expect(await buildIndex(db, { rowsMin: 100 })).toBe(id)
+      expect((await world.client.get('/v1/status', statusSchema)).domains).toMatchObject([
+        { name: 'busy', index: { state: 'ready' } },
+        { name: 'large', index: { state: 'ready' } },
+        { name: 'small', index: { state: 'none' } },
+      ])
+    })
+
     test('lets a filtered search go on until it has its hits', async () => {
       const filter = { 'document.id': 'd7' }
       const body = { query: 'topic 3', k: 5, filter }
       const { hits } = await world.client.post('/v1/domains/large/search', body, searchSchema)
       expect(hits.map((hit) => hit.documentId)).toEqual(['d7'])
     })
+  })
+
+  test('an index is seen while it is built, stops when told to, and keeps no domain from being deleted', async () => {
+    const place = await server.open()
+    const db = openDb({ url: String(place.env.DATABASE_URL), kind: 'server' })
+    const holder = await openDb({ url: String(place.env.DATABASE_URL), kind: 'server' }).pool.connect()
+    try {
+      await migrate(db)
+      const model = { model: 'm', dims: 3, recipe: {}, recipeHash: 'r' }
+      const levels = [{ key: 'all', above: null, name: { zh: '全', en: 'all' } }]
+      await insertDomain(db, { name: 'slow', threshold: null, levels, ...model })
+      await db.query(
+        `insert into millrace.vectors_1 (text_hash, embedding)
+         select sha256(int4send(n)), array[1, n, 2 * n]::vector from generate_series(1, 60) n`,
+      )
+      /** A transaction whose end building waits for. */
+      const hold = async () => {
+        await holder.query('begin')
+        await holder.query(`insert into millrace.vectors_1 values (sha256('x'), '[1,2,3]')`)
+      }
+      await hold()
+      const building = () =>
+        until(async () => {
+          const index = (await indexStates(db)).get(1)
+          return index?.phase?.startsWith('waiting') ? index : undefined
+        })
+      const stop = new AbortController()
+      const stopped = buildIndex(db, { rowsMin: 50 }, stop.signal)
+      expect(await building()).toMatchObject({ state: 'building' })
+      stop.abort()
+      expect(await stopped).toBeUndefined()
+      expect((await indexStates(db)).get(1)).toEqual({ state: 'none' })
+
+      await holder.query('rollback')
+      await db.query('drop index millrace.vectors_1_hnsw')
+      await hold()
+      const again = buildIndex(db, { rowsMin: 50 }).catch((error: unknown) => error)
+      await building()
+      const deleted = deleteDomain(db, 'slow')
+      // Without the deletion it would wait for the holder; so does the table, once nobody builds.
+      expect(await again).toMatchObject({ code: '57014' })
+      await holder.query('rollback')
+      expect(await deleted).toBe(true)
+    } finally {
+      holder.release(true)
+      await db.close()
+      await place.remove()
+    }
   })
 }
 

@@ -49,15 +49,36 @@ export const previewSchema = z.object({
 })
 export type Preview = z.infer<typeof previewSchema>
 
+const rejected = z.array(
+  z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
+)
 export const submissionSchema = z.object({
   ingestion: z.string(),
   accepted: z.number(),
-  rejected: z.array(
-    z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
-  ),
+  /** The first of them. */
+  rejected,
+  rejectedTotal: z.number(),
 })
 export type Submission = z.infer<typeof submissionSchema>
 
+const cost = z.object({ total: z.number(), embed: z.number() })
+/** What a submission would do, asked with dryRun. */
+export const planSchema = z.object({
+  dryRun: z.literal(true),
+  documents: z.object({
+    added: z.number(),
+    changed: z.number(),
+    unchanged: z.number(),
+    deleted: z.number(),
+    rejected: z.number(),
+    /** Behind URLs. */
+    unknown: z.number(),
+  }),
+  chunks: cost,
+  tokens: cost,
+  rejected,
+})
+export type Plan = z.infer<typeof planSchema>
 const grouped = z.array(
   z.object({
     code: z.string(),

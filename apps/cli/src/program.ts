@@ -5,13 +5,12 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
-import { allDomains, domainPath, requireDomain } from './domain.js'
+import { allDomains, domainPath } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
-import { findFiles } from './files.js'
-import { ingestFiles } from './ingest.js'
+import { EXIT_PROBLEMS } from './exit.js'
+import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
-import { bar, silent } from './progress.js'
-import { showDomains, showHits, showIngestion, showReport } from './show.js'
+import { showDomains, showHits, showIngestion } from './show.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
 import { soughtOf } from './vector.js'
 
@@ -37,9 +36,6 @@ interface SearchOptions {
   readonly threshold?: number
   readonly vector?: string
 }
-
-/** Documents that failed or files that could not be read: the command did its work, not all of it. */
-export const EXIT_PROBLEMS = 2
 
 const { version } = z
   .object({ version: z.string() })
@@ -74,23 +70,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
     .showHelpAfterError('Add --help for what it takes.')
     .addHelpText('after', EXIT_CODES)
 
-  program
-    .command('ingest')
-    .description('submit files, and the .md and .txt files in folders, and follow them to the end')
-    .argument('<path...>', 'files or folders; the path below a folder is the id of a document')
-    .requiredOption('-d, --domain <name>', 'the domain they go into')
-    .option('--create', 'create the domain when it does not exist')
-    .option('--model <id>', 'the model of the domain that is created')
-    .addOption(json())
-    .action(async (paths: string[], options: Output & { domain: string; create?: true; model?: string }) => {
-      // Before a domain is created for them.
-      const files = await findFiles(paths)
-      await requireDomain(client, options.domain, options)
-      const progress = options.json === true ? silent : bar()
-      const report = await ingestFiles(client, options.domain, files, progress)
-      print(options, report, () => showReport(report))
-      if (report.problems.length > 0) process.exitCode = EXIT_PROBLEMS
-    })
+  addIngest(program, client, write)
 
   program
     .command('search')

@@ -93,7 +93,8 @@ export async function watchStatus(client: Client, screen: Screen, signal: AbortS
       },
     )
     if (signal.aborted) return
-    const lines = fit(text, screen.columns ?? 80, screen.rows ?? 24)
+    // Some pseudo-terminals say 0.
+    const lines = fit(text, screen.columns || 80, screen.rows || 24)
     if (drawn > 0) {
       moveCursor(screen, 0, -drawn)
       clearScreenDown(screen)

@@ -11,7 +11,15 @@ import {
   type Settings,
   sweepOnce,
 } from '@millrace/flow'
-import { type Db, dispatch, removeWorker, reportWorker, syncSources, workerSlots } from '@millrace/store'
+import {
+  buildIndex,
+  type Db,
+  dispatch,
+  removeWorker,
+  reportWorker,
+  syncSources,
+  workerSlots,
+} from '@millrace/store'
 import { coalesce, every } from './loop.js'
 
 export interface WorkerDeps {
@@ -74,15 +82,20 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     },
     settings,
   )
+  const indexing = new AbortController()
+  const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
+    // Apart from the sweep, which must not wait for hours of it.
+    every(settings.sweepSeconds * 1_000, log, 'the index', index),
   ]
   return {
     tokens: () => tokens,
     drain: async (seconds) => {
+      indexing.abort()
       await Promise.all(loops.map((loop) => loop.stop()))
       await within(seconds, consumers.close(), () => consumers.close(true))
       await preparer.close()

@@ -28,6 +28,8 @@ const row: IngestionRow = {
   workStartedAt: START,
   rateFrom: START,
   rateFromTokens: 0,
+  rateLast: null,
+  tokensLeased: 0,
   receiving: false,
   source: null,
   sync: null,
@@ -50,10 +52,11 @@ const nothing = {
   tokensEmbedded: 0,
   workStartedAt: null,
   rateFrom: null,
+  rateLast: null,
 }
 
 const shown = (change: Partial<IngestionRow>, seconds = 10) =>
-  describeIngestion({ ...row, now: after(seconds), ...change }, [], [])
+  describeIngestion({ ...row, now: after(seconds), rateLast: after(seconds), ...change }, [], [])
 
 test('an ingestion as a caller sees it', () => {
   expect(shown({})).toEqual({
@@ -113,6 +116,14 @@ describe('the rate', () => {
     const later = { rateFrom: after(60), rateFromTokens: 1_000 }
     expect(shown(later, 120).tokensPerSecond).toBe(50)
     expect(shown({ ...later, state: 'finished', finishedAt: after(200) }, 300).tokensPerSecond).toBe(20)
+  })
+
+  test('stays as it is while workers are at work on what is not stored yet, and falls after that', () => {
+    const stored = { rateLast: after(10), received: 0, preparing: 0, tokensLeased: 2_000 }
+    expect(shown(stored, 10)).toMatchObject({ tokensPerSecond: 400, etaSeconds: 8 })
+    expect(shown(stored, 13)).toMatchObject({ tokensPerSecond: 400, etaSeconds: 5 })
+    expect(shown(stored, 30)).toMatchObject({ tokensPerSecond: 200, etaSeconds: 5 })
+    expect(shown(stored, 60)).toMatchObject({ tokensPerSecond: 100, etaSeconds: 10 })
   })
 
   test('does not count the time before its work began, behind other ingestions', () => {

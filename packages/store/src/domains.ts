@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@millrace/errors'
 import { and, asc, eq } from 'drizzle-orm'
 import { type Db, one, type Session, type Tx } from './connect.js'
+import { stopBuilding } from './indexes.js'
 import { domains, generations, type LevelRow } from './schema.js'
 import { createVectors, dropVectors } from './vectors.js'
 
@@ -139,7 +140,10 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
       [domain.id],
     )
     await tx.query(`drop view if exists ${viewOf(name)}`)
-    for (const { id } of held) await dropVectors(tx, id)
+    for (const { id } of held) {
+      await stopBuilding(tx, id)
+      await dropVectors(tx, id)
+    }
     await tx.query('delete from millrace.generations where domain_id = $1', [domain.id])
     await tx.query('delete from millrace.documents where domain_id = $1', [domain.id])
     await tx.query('delete from millrace.domains where id = $1', [domain.id])

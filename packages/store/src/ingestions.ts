@@ -22,6 +22,10 @@ export interface IngestionRow extends Omit<DocumentCounts, 'total'> {
   /** What came in since `rateFrom` is the rate of the last one or two minutes. */
   readonly rateFrom: Date | null
   readonly rateFromTokens: number
+  /** When vectors were last stored since then. */
+  readonly rateLast: Date | null
+  /** Tokens that workers have of its domain: at work, or next. */
+  readonly tokensLeased: number
   /** Somebody is still sending. */
   readonly receiving: boolean
   readonly source: string | null
@@ -83,6 +87,9 @@ const COLUMNS = `i.id, d.name as domain, i.state, i.received, i.preparing, i.emb
   i.cancelled, i.unchanged, i.chunks, i.chunks_embedded as "chunksEmbedded", i.chunks_reused as "chunksReused",
   i.tokens, i.tokens_embedded as "tokensEmbedded", i.started_at as "startedAt", i.finished_at as "finishedAt",
   i.work_started_at as "workStartedAt", i.rate_from as "rateFrom", i.rate_from_tokens as "rateFromTokens",
+  i.rate_last as "rateLast", (
+    select coalesce(sum(l.tokens), 0)::int8 from millrace.leases l where l.generation_id = g.id
+  ) as "tokensLeased",
   (i.state = 'running' and not i.sealed) as receiving, i.source, i.sync, i.synced_at as "syncedAt",
   i.sync_skipped as "syncSkipped", i.deleted, i.rejected, i.characters_cut as "charactersCut",
   now()::timestamptz(3) as now, ${INDEX_STATE} as index,

@@ -181,7 +181,7 @@ async function startWork(tx: Tx, ingestionIds: readonly (number | null)[]): Prom
   await tx.query(
     `update millrace.ingestions set
        work_started_at = coalesce(work_started_at, clock_timestamp()),
-       rate_from = clock_timestamp(), rate_from_tokens = tokens_embedded,
+       rate_from = clock_timestamp(), rate_from_tokens = tokens_embedded, rate_last = null,
        rate_next = clock_timestamp(), rate_next_tokens = tokens_embedded
      where id in (
        select id from millrace.ingestions where id = any($1) and rate_from is null order by id for no key update
@@ -323,6 +323,7 @@ async function countEmbedded(tx: Tx, taken: readonly Taken[]): Promise<void> {
   await tx.query(
     `update millrace.ingestions i set
        chunks_embedded = i.chunks_embedded + e.texts, tokens_embedded = i.tokens_embedded + e.tokens,
+       rate_last = clock_timestamp(),
        rate_from = case when i.rate_next < e.past then i.rate_next else i.rate_from end,
        rate_from_tokens = case when i.rate_next < e.past then i.rate_next_tokens else i.rate_from_tokens end,
        rate_next = case when i.rate_next < e.past then clock_timestamp() else i.rate_next end,

@@ -199,7 +199,7 @@ export function describe(
     documents: { total, received, preparing, embedding, ready, failed, cancelled, unchanged },
     chunks: { total: row.chunks, embedded: row.chunksEmbedded, reused: row.chunksReused },
     tokens: { total: row.tokens, embedded: row.tokensEmbedded },
-    tokensPerSecond: rate === null ? null : Math.round(rate * 10) / 10,
+    tokensPerSecond: rate === null ? null : Math.round(rate.perSecond * 10) / 10,
     etaSeconds: row.state === 'running' && !row.receiving ? eta(row, rate) : null,
     errors,
     rejected: { total: row.rejected, codes: rejections },
@@ -246,15 +246,28 @@ function syncOf({ sync, source, syncedAt, syncSkipped, deleted }: IngestionRow):
 
 const secondsBetween = (from: Date, to: Date): number => Math.max(0, (to.getTime() - from.getTime()) / 1_000)
 
-/** Tokens a second; null until something was embedded. */
-function rateOf(row: IngestionRow): number | null {
-  const { rateFrom, workStartedAt, finishedAt, now } = row
-  const isOver = finishedAt !== null
-  const from = isOver ? workStartedAt : rateFrom
-  if (from === null) return null
-  const tokens = row.tokensEmbedded - (isOver ? 0 : row.rateFromTokens)
-  const seconds = secondsBetween(from, finishedAt ?? now)
-  return seconds > 0 && tokens > 0 ? tokens / seconds : null
+interface Rate {
+  /** Tokens a second. */
+  readonly perSecond: number
+  /** Embedded since vectors were last stored, as far as can be told: a lease is stored when all of it is done. */
+  readonly unstored: number
+}
+
+/** Of late while it runs, of all the time it worked once it has ended; null until something was embedded. */
+function rateOf(row: IngestionRow): Rate | null {
+  const { rateFrom, rateLast, workStartedAt, finishedAt, now, tokensEmbedded } = row
+  if (finishedAt !== null) {
+    const seconds = workStartedAt === null ? 0 : secondsBetween(workStartedAt, finishedAt)
+    return seconds > 0 && tokensEmbedded > 0 ? { perSecond: tokensEmbedded / seconds, unstored: 0 } : null
+  }
+  if (rateFrom === null || rateLast === null) return null
+  const tokens = tokensEmbedded - row.rateFromTokens
+  const seconds = secondsBetween(rateFrom, rateLast)
+  if (seconds <= 0 || tokens <= 0) return null
+  const since = secondsBetween(rateLast, now)
+  const unstored = Math.min((since * tokens) / seconds, row.tokensLeased)
+  // The same rate as long as what workers have explains the silence; falling from then on.
+  return { perSecond: (tokens + unstored) / (seconds + since), unstored }
 }
 
 /**
@@ -262,15 +275,17 @@ function rateOf(row: IngestionRow): number | null {
  * Documents not prepared yet are taken to be like the prepared ones: as many tokens each, and as large a share of
  * them to embed. Other ingestions that share the workers are in the rate.
  */
-function eta(row: IngestionRow, rate: number | null): number | null {
+function eta(row: IngestionRow, rate: Rate | null): number | null {
   const prepared = row.embedding + row.ready + row.failed - row.unchanged
   const unprepared = row.received + row.preparing
   if (prepared <= 0) return null
   const toPrepare = (unprepared / prepared) * secondsBetween(row.startedAt, row.now)
-  const left = row.tokensPending ?? Math.max(0, estimated(row) - row.tokensEmbedded)
-  const unseen = unprepared * ((row.tokensEmbedded + left) / prepared)
-  if (left + unseen === 0) return Math.round(toPrepare)
-  return rate === null ? null : Math.round(Math.max((left + unseen) / rate, toPrepare))
+  const pending = row.tokensPending ?? Math.max(0, estimated(row) - row.tokensEmbedded)
+  const unseen = unprepared * ((row.tokensEmbedded + pending) / prepared)
+  if (pending + unseen === 0) return Math.round(toPrepare)
+  if (rate === null) return null
+  const left = Math.max(0, pending - rate.unstored) + unseen
+  return Math.round(Math.max(left / rate.perSecond, toPrepare))
 }
 
 /** Tokens that were to be embedded of what is prepared: chunks that were there already are taken to be as long as the others. */

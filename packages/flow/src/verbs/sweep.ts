@@ -1,5 +1,4 @@
 import {
-  buildIndex,
   type Db,
   forgetSeen,
   listLeases,
@@ -16,7 +15,7 @@ import { finishHalfway } from './cancel.js'
 interface Deps {
   readonly db: Db
   readonly queues: Queues
-  readonly settings: Pick<Settings, 'sweepSeconds' | 'ownedSeconds' | 'indexRowsMin'>
+  readonly settings: Pick<Settings, 'sweepSeconds' | 'ownedSeconds'>
 }
 
 export interface Swept {
@@ -28,7 +27,6 @@ export interface Swept {
   readonly leases: number
   readonly rechecked: number
   readonly orphans: number
-  readonly indexed: number | undefined
 }
 
 /** Of 1,000 documents each: more than is prepared in a period, and no rewriting of a million rows that wait. */
@@ -51,8 +49,7 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const rechecked = await recheckDocuments(db, settings.ownedSeconds)
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
-  const indexed = await buildIndex(db, { rowsMin: settings.indexRowsMin })
-  return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans, indexed }
+  return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans }
 }
 
 async function reclaim(db: Db, queues: Queues, ownedSeconds: number): Promise<number> {
