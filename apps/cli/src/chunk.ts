@@ -65,6 +65,8 @@ async function readText(file: string): Promise<string> {
   }
 }
 
+const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
+
 /** Each chunk under a line with its span, tokens and what it repeats; sums at the end. */
 export function showPreview({ chunks, parents, tokens, cut, model }: Preview): string {
   const parts = chunks.map((chunk, index) => {
@@ -79,8 +81,8 @@ export function showPreview({ chunks, parents, tokens, cut, model }: Preview): s
     return [`#${index}  ${facts.join(', ')}`, ...lines, ''].join('\n')
   })
   const sums = [
-    `${chunks.length} chunks`,
-    ...(parents.length === 0 ? [] : [`${parents.length} parents`]),
+    counted(chunks.length, 'chunk'),
+    ...(parents.length === 0 ? [] : [counted(parents.length, 'parent')]),
     `${tokens} tokens by ${model}`,
     ...(cut === 0 ? [] : [`${cut} characters in no chunk`]),
   ]

@@ -308,6 +308,6 @@ test('a preview: each chunk under its facts, sums at the end', () => {
   })
   expect(shown).toBe(
     '#0  6 tokens, 0 to 9, in parent 0, A > B\n   One.\n   Two.\n\n' +
-      '#1  6 tokens, 5 to 9, repeats 4 characters, in parent 0, A > B\n   Two.\n\n2 chunks, 1 parents, 12 tokens by m\n',
+      '#1  6 tokens, 5 to 9, repeats 4 characters, in parent 0, A > B\n   Two.\n\n2 chunks, 1 parent, 12 tokens by m\n',
   )
 })
