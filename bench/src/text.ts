@@ -1,6 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CHUNKING_DEFAULTS, type Chunk, type Count, chunk, clean } from '@millrace/text'
+import {
+  CHILD_SIZE_DEFAULT,
+  CHUNKING_DEFAULTS,
+  CHUNKING_KINDS,
+  type Chunk,
+  type ChunkingOptions,
+  type Count,
+  chunk,
+  clean,
+} from '@millrace/text'
 import { sentenceStarts } from '@millrace/text/chunking/sentences'
 import { Tokenizer } from 'tokenizers'
 import { type Figure, figure } from './figure.js'
@@ -27,6 +36,20 @@ export interface TextFigures {
   readonly endsWell: number
   /** How many edits changed so many chunks: of documents as they are, and of their prose without any heading. */
   readonly edits: { readonly documents: Distribution; readonly prose: Distribution }
+  readonly kinds: Readonly<Record<string, KindFigures>>
+}
+
+/** Of one kind of chunking. */
+export interface KindFigures {
+  /** Of Markdown, cleaned already; the tokenizer included. */
+  readonly megabytesPerSecond: number
+  readonly chunks: number
+  /** Share of chunks that end with a sentence, a line or the text. */
+  readonly endsWell: number
+  /** Most chunks that one more sentence changed, in documents of 20 chunks and more. */
+  readonly insertedAtStart: number
+  readonly insertedInMiddle: number
+  readonly insertedAtEnd: number
 }
 
 export interface Distribution {
@@ -47,7 +70,7 @@ export async function measureText(corpus: string, models: string, language: Lang
   const texts = sources.map((source) => clean(source).text)
   const cleanMs = performance.now() - cleanStarted
   const chunkStarted = performance.now()
-  const divided: Chunk[][] = []
+  const divided: (readonly Chunk[])[] = []
   for (const text of texts) divided.push(await divide(text, tokenizer.count))
   const chunkMs = performance.now() - chunkStarted
   const tokenizeMs = tokenizer.spentMs()
@@ -73,11 +96,74 @@ export async function measureText(corpus: string, models: string, language: Lang
       documents: await measureEdits(long.slice(0, 30), language, tokenizer.count),
       prose: await measureEdits(proseOf(texts), language, tokenizer.count),
     },
+    kinds: await measureKinds(texts, language, tokenizer.count),
   }
 }
 
-const divide = (text: string, count: Count): Promise<Chunk[]> =>
-  chunk({ text, options: CHUNKING_DEFAULTS, count, context: '' })
+const divide = (
+  text: string,
+  count: Count,
+  kind: ChunkingOptions['kind'] = CHUNKING_DEFAULTS.kind,
+): Promise<readonly Chunk[]> => {
+  const size = kind === 'parent' ? CHILD_SIZE_DEFAULT : CHUNKING_DEFAULTS.size
+  return chunk({ text, options: { ...CHUNKING_DEFAULTS, kind, size }, count, context: '' })
+}
+
+async function measureKinds(
+  texts: readonly string[],
+  language: Language,
+  count: Count,
+): Promise<Record<string, KindFigures>> {
+  const figures: Record<string, KindFigures> = {}
+  for (const kind of CHUNKING_KINDS) {
+    const divided: (readonly Chunk[])[] = []
+    const started = performance.now()
+    for (const text of texts) divided.push(await divide(text, count, kind))
+    const seconds = (performance.now() - started) / 1000
+    const long = texts.filter((_, index) => (divided[index]?.length ?? 0) >= 20).slice(0, 30)
+    const [start, middle, end] = await measureInsertions(long, language, count, kind)
+    figures[kind] = {
+      megabytesPerSecond: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0) / 1e6 / seconds,
+      chunks: divided.flat().length,
+      endsWell: mean(
+        texts.flatMap((text, index) => (divided[index] ?? []).map((each) => endsWell(text, each))),
+      ),
+      insertedAtStart: start,
+      insertedInMiddle: middle,
+      insertedAtEnd: end,
+    }
+  }
+  return figures
+}
+
+/** Most chunks changed by a sentence as the first, in the middle (behind one that is not in a heading), as the last. */
+async function measureInsertions(
+  texts: readonly string[],
+  language: Language,
+  count: Count,
+  kind: ChunkingOptions['kind'],
+): Promise<readonly [start: number, middle: number, end: number]> {
+  const fresh = NEW_SENTENCE[language]
+  const most: [number, number, number] = [0, 0, 0]
+  for (const text of texts) {
+    const known = new Set((await divide(text, count, kind)).map((each) => each.text))
+    const ends = [...text.matchAll(/[.!?](?=\s)|[。！？]/g)]
+      .map((match) => match.index + match[0].length)
+      .filter((at) => text[text.lastIndexOf('\n', at - 1) + 1] !== '#')
+    const middle = ends[ends.length >> 1] ?? text.length
+    const edits = [
+      `${fresh.trim()}\n\n${text}`,
+      text.slice(0, middle) + fresh.trimEnd() + text.slice(middle),
+      text + fresh,
+    ]
+    for (const [place, edited] of edits.entries()) {
+      const after = await divide(clean(edited).text, count, kind)
+      const changed = after.filter((each) => !known.has(each.text)).length
+      most[place] = Math.max(most[place] ?? 0, changed)
+    }
+  }
+  return most
+}
 
 function openTokenizer(file: string): { count: Count; spentMs: () => number } {
   const tokenizer = Tokenizer.fromFile(file)

@@ -1,7 +1,7 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import type { Backends, Log, Settings } from '@millrace/flow'
-import { chooseModel, listDomains, openPreparer, openReading } from '@millrace/flow'
+import { chooseModel, isExternal, listDomains, openPreparer, openReading } from '@millrace/flow'
 import { buildServer } from './server.js'
 
 export interface RunningApi {
@@ -29,7 +29,7 @@ export async function startApi(
   const url = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw whyNot(error, settings)
   })
-  const domains = await listDomains({ db })
+  const domains = (await listDomains({ db })).filter((domain) => !isExternal(domain))
   for (const id of new Set([defaultModel, ...domains.map((domain) => domain.model)])) {
     engine.load(id).catch((error: unknown) => {
       if (codeOf(error) !== 'ENGINE_CLOSED') log.error({ err: error, model: id }, 'the model did not load')

@@ -1,6 +1,10 @@
 import { levelsSchema } from '@millrace/embed'
-import { CHUNK_SIZE_MIN, CLEANING_STEPS } from '@millrace/text'
+import { DIMS_MAX } from '@millrace/flow'
+import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
+
+/** Whether one is given, and only one. */
+const isOneOf = (values: readonly unknown[]) => values.filter((value) => value !== undefined).length === 1
 
 /** The HTTP contract: what comes in is strict, what goes out is described. */
 export const domainName = z
@@ -16,14 +20,23 @@ const threshold = z
   .describe('Least similarity of a hit, -1 to 1; null: no cut')
 
 const chunkingIn = z.strictObject({
-  kind: z.enum(['structure', 'fixed']).optional(),
+  kind: z
+    .enum(CHUNKING_KINDS)
+    .optional()
+    .describe('How texts are divided; the other options have defaults of each kind'),
   size: z
     .int()
     .min(CHUNK_SIZE_MIN)
     .optional()
     .describe('Tokens of a chunk at most, special tokens and context included'),
   overlap: z.int().min(0).optional().describe('Tokens that a chunk repeats of the one before it'),
-  context: z.enum(['title', 'none']).optional().describe('What the model reads before the text of a chunk'),
+  context: z
+    .enum(['title', 'headings', 'none'])
+    .optional()
+    .describe('What the model reads before the text of a chunk; headings: title and heading path'),
+  template: z.string().optional().describe('Instead of context: a text with {title} and {headings} in it'),
+  pooling: z.enum(['mean', 'max']).optional().describe('Of document: how the vectors of windows become one'),
+  parentSize: z.int().optional().describe('Of parent: tokens of a parent at most'),
 })
 const cleaningIn = z
   .partialRecord(z.enum(CLEANING_STEPS), z.boolean())
@@ -32,14 +45,20 @@ const storage = z.enum(['full']).describe('full: float32')
 
 export const domainIn = z.strictObject({
   name: domainName,
-  model: z.string().optional(),
+  model: z.string().optional().describe('external: documents bring chunks with vectors'),
+  dims: z
+    .int()
+    .min(1)
+    .max(DIMS_MAX)
+    .optional()
+    .describe('Numbers of a vector; of an external domain, and of no other'),
   threshold: threshold.optional(),
   levels: levelsSchema.optional(),
   chunking: chunkingIn.optional(),
   cleaning: cleaningIn.optional(),
   storage: storage.optional(),
 })
-export const domainChange = domainIn.omit({ name: true })
+export const domainChange = domainIn.omit({ name: true, dims: true })
 
 const levels = z.array(
   z.object({
@@ -55,13 +74,19 @@ export const domainOut = z.object({
   dims: z.int(),
   threshold: z.number().nullable(),
   levels,
-  chunking: z.object({
-    kind: z.string(),
-    size: z.int(),
-    overlap: z.int(),
-    context: z.string(),
-  }),
-  cleaning: z.record(z.string(), z.boolean()),
+  chunking: z
+    .object({
+      kind: z.string(),
+      size: z.int(),
+      overlap: z.int(),
+      context: z.string(),
+      template: z.string().optional(),
+      pooling: z.string().optional(),
+      parentSize: z.int().optional(),
+    })
+    .nullable()
+    .describe('null: of an external domain'),
+  cleaning: z.record(z.string(), z.boolean()).nullable(),
   storage: z.string(),
   createdAt: z.string(),
   updatedAt: z.string(),
@@ -78,16 +103,22 @@ const counts = z.object({
 export const domainDetail = domainOut.extend({ documents: counts })
 
 const metadata = z.record(z.string(), z.unknown())
+/** What is no number is refused with the document it is in, not with the whole submission. */
+const vector = z.array(z.unknown()).meta({ items: { type: 'number' } })
 export const documentIn = z
   .strictObject({
     id: z.string().optional().describe('Left out: the hash of title and text; of a url, the url'),
     title: z.string().nullable().optional(),
     text: z.string().optional(),
     url: z.string().optional().describe('Fetched by a worker; instead of a text'),
+    chunks: z
+      .array(z.strictObject({ text: z.string().optional(), vector }))
+      .optional()
+      .describe('In an external domain: passages with their vectors; instead of a text'),
     metadata: metadata.optional(),
   })
-  .refine((document) => (document.text === undefined) !== (document.url === undefined), {
-    error: 'a document has either a text or a url',
+  .refine(({ text, url, chunks }) => isOneOf([text, url, chunks]), {
+    error: 'a document has either a text, a url or chunks',
   })
 const source = z
   .string()
@@ -321,16 +352,45 @@ export const statusOut = z.object({
   ),
 })
 
-export const searchIn = z.strictObject({
-  query: z.string(),
-  k: z.int().min(1).max(1_000).default(10),
-  threshold: threshold.optional().describe("Left out: the domain's"),
-  filter: z
-    .record(z.string(), z.unknown())
-    .optional()
-    .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
-  mode: z.enum(['dense']).default('dense'),
+export const searchIn = z
+  .strictObject({
+    query: z.string().optional().describe('In your own words'),
+    vector: vector.optional().describe("Instead of query: the domain's dims, of any length"),
+    k: z.int().min(1).max(1_000).default(10),
+    threshold: threshold.optional().describe("Left out: the domain's"),
+    filter: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
+    mode: z.enum(['dense']).default('dense'),
+  })
+  .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
+const span = { start: z.int().describe('UTF-16 code units in the text as submitted'), end: z.int() }
+export const previewIn = z.strictObject({
+  text: z.string(),
+  title: z.string().nullable().optional(),
+  chunking: chunkingIn.optional().describe("Instead of the domain's"),
+  cleaning: cleaningIn.optional(),
 })
+export const previewOut = z.object({
+  model: z.string(),
+  chunks: z.array(
+    z.object({
+      text: z.string(),
+      context: z.string().describe('What the model reads before it'),
+      headings: z.array(z.string()),
+      ...span,
+      tokens: z.int().describe('Context and special tokens included'),
+      overlap: z.int().describe('Characters that it shares with the chunk before it'),
+      parent: z.int().nullable().describe('Index in parents'),
+    }),
+  ),
+  parents: z.array(z.object({ text: z.string(), headings: z.array(z.string()), ...span })),
+  tokens: z.int(),
+  cut: z.int().describe('Characters but white space that are in no chunk'),
+  warnings: z.array(z.string()),
+})
+
 export const searchOut = z.object({
   hits: z.array(
     z.object({
@@ -344,6 +404,12 @@ export const searchOut = z.object({
       level: z.string(),
       levelKey: z.string(),
       metadata,
+      headings: z.array(z.string()).describe('The headings above it, outermost first'),
+      place: place.nullable(),
+      parent: z
+        .object({ chunk: z.int(), start: z.int(), end: z.int() })
+        .nullable()
+        .describe("What the hit shows instead of the chunk: then text, start and end are the parent's"),
     }),
   ),
   model: z.string(),

@@ -11,6 +11,7 @@ import { answerError, answerMalformed, bodyOf } from './errors.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
+import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { healthRoutes } from './routes/health.js'
@@ -82,6 +83,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(chunkRoutes, deps)
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)

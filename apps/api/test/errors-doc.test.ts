@@ -49,6 +49,7 @@ const given = (source: string): string[] =>
 /** Where documents are refused one by one. */
 const REFUSERS = [
   'packages/flow/src/accept.ts',
+  'packages/flow/src/external.ts',
   'packages/flow/src/verbs/stream.ts',
   'apps/api/src/intake/multipart.ts',
   'apps/api/src/routes/documents.ts',

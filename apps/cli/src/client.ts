@@ -15,10 +15,18 @@ export interface ClientOptions {
   readonly language: 'zh' | 'en'
 }
 
+/** A body that is never whole in memory. */
+export interface Streamed {
+  readonly contentType: string
+  readonly bytes: AsyncIterable<Uint8Array>
+}
+
 export interface Client {
   readonly url: string
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** Posts bytes as they come, as fast as the server takes them. */
+  send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
   /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
   follow(ingestion: string, signal?: AbortSignal): AsyncGenerator<Ingestion>
 }
@@ -58,6 +66,18 @@ export function openClient(options: ClientOptions): Client {
           method: 'POST',
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
+        }),
+        schema,
+      ),
+    send: async (path, { contentType, bytes }, schema) =>
+      read(
+        await call(path, {
+          method: 'POST',
+          headers: { 'content-type': contentType },
+          body: bytes,
+          duplex: 'half',
+          // Only so does fetch not keep a copy of the body, in memory, for a redirect that may come.
+          redirect: 'error',
         }),
         schema,
       ),

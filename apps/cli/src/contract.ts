@@ -26,15 +26,59 @@ const counts = z.object({
 })
 export const domainDetailSchema = domainSchema.extend({ documents: counts })
 
+export const previewSchema = z.object({
+  model: z.string(),
+  chunks: z.array(
+    z.object({
+      text: z.string(),
+      context: z.string(),
+      headings: z.array(z.string()),
+      start: z.number(),
+      end: z.number(),
+      tokens: z.number(),
+      overlap: z.number(),
+      parent: z.number().nullable(),
+    }),
+  ),
+  parents: z.array(
+    z.object({ text: z.string(), headings: z.array(z.string()), start: z.number(), end: z.number() }),
+  ),
+  tokens: z.number(),
+  cut: z.number(),
+  warnings: z.array(z.string()),
+})
+export type Preview = z.infer<typeof previewSchema>
+
+const rejected = z.array(
+  z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
+)
 export const submissionSchema = z.object({
   ingestion: z.string(),
   accepted: z.number(),
-  rejected: z.array(
-    z.object({ index: z.number(), id: z.string().optional(), code: z.string(), message: z.string() }),
-  ),
+  /** The first of them. */
+  rejected,
+  rejectedTotal: z.number(),
 })
 export type Submission = z.infer<typeof submissionSchema>
 
+const cost = z.object({ total: z.number(), embed: z.number() })
+/** What a submission would do, asked with dryRun. */
+export const planSchema = z.object({
+  dryRun: z.literal(true),
+  documents: z.object({
+    added: z.number(),
+    changed: z.number(),
+    unchanged: z.number(),
+    deleted: z.number(),
+    rejected: z.number(),
+    /** Behind URLs. */
+    unknown: z.number(),
+  }),
+  chunks: cost,
+  tokens: cost,
+  rejected,
+})
+export type Plan = z.infer<typeof planSchema>
 const grouped = z.array(
   z.object({
     code: z.string(),

@@ -8,8 +8,10 @@ export async function allDomains(client: Client) {
 }
 
 export interface Wanted {
-  readonly create?: true
-  readonly model?: string
+  readonly create?: true | undefined
+  /** Nothing may be created. */
+  readonly dryRun?: true | undefined
+  readonly model?: string | undefined
 }
 
 /**
@@ -37,10 +39,14 @@ async function getDomain(client: Client, name: string): Promise<Domain | undefin
   }
 }
 
-async function createDomain(client: Client, name: string, { create, model }: Wanted): Promise<Domain> {
-  if (create !== true) {
+async function createDomain(client: Client, name: string, wanted: Wanted): Promise<Domain> {
+  const { create, dryRun, model } = wanted
+  if (create !== true || dryRun === true) {
     throw new CodedError('UNKNOWN_DOMAIN', `There is no domain "${name}"`, {
-      hint: 'Add --create, or run: millrace domains create NAME',
+      hint:
+        create === true
+          ? '--dry-run creates none: run millrace domains create NAME before it'
+          : 'Add --create, or run: millrace domains create NAME',
     })
   }
   try {

@@ -3,15 +3,16 @@ import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embe
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
+import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
-import { allDomains, domainPath, requireDomain } from './domain.js'
+import { allDomains, domainPath } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
-import { findFiles } from './files.js'
-import { ingestFiles } from './ingest.js'
+import { EXIT_PROBLEMS } from './exit.js'
+import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
-import { bar, silent } from './progress.js'
-import { showDomains, showHits, showIngestion, showReport } from './show.js'
+import { showDomains, showHits, showIngestion } from './show.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
+import { soughtOf } from './vector.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -29,8 +30,12 @@ interface Output {
   readonly json?: true
 }
 
-/** Documents that failed or files that could not be read: the command did its work, not all of it. */
-export const EXIT_PROBLEMS = 2
+interface SearchOptions {
+  readonly domain: string
+  readonly k: number
+  readonly threshold?: number
+  readonly vector?: string
+}
 
 const { version } = z
   .object({ version: z.string() })
@@ -65,29 +70,14 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
     .showHelpAfterError('Add --help for what it takes.')
     .addHelpText('after', EXIT_CODES)
 
-  program
-    .command('ingest')
-    .description('submit files, and the .md and .txt files in folders, and follow them to the end')
-    .argument('<path...>', 'files or folders; the path below a folder is the id of a document')
-    .requiredOption('-d, --domain <name>', 'the domain they go into')
-    .option('--create', 'create the domain when it does not exist')
-    .option('--model <id>', 'the model of the domain that is created')
-    .addOption(json())
-    .action(async (paths: string[], options: Output & { domain: string; create?: true; model?: string }) => {
-      // Before a domain is created for them.
-      const files = await findFiles(paths)
-      await requireDomain(client, options.domain, options)
-      const progress = options.json === true ? silent : bar()
-      const report = await ingestFiles(client, options.domain, files, progress)
-      print(options, report, () => showReport(report))
-      if (report.problems.length > 0) process.exitCode = EXIT_PROBLEMS
-    })
+  addIngest(program, client, write)
 
   program
     .command('search')
     .description('the chunks of a domain that are nearest in meaning')
-    .argument('<query>', 'what to look for, in your own words')
+    .argument('[query]', 'what to look for, in your own words')
     .requiredOption('-d, --domain <name>', 'the domain to search')
+    .option('--vector <file>', 'instead of a query: a JSON array of numbers; - is standard input')
     .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
     .option(
       '--threshold <similarity>',
@@ -95,11 +85,12 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
       within(-1, 1, false),
     )
     .addOption(json())
-    .action(async (query: string, options: Output & { domain: string; k: number; threshold?: number }) => {
-      const { domain, k, threshold } = options
-      const body = { query, k, ...(threshold === undefined ? {} : { threshold }) }
+    .action(async (query: string | undefined, options: Output & SearchOptions) => {
+      const { domain, k, threshold, vector } = options
+      const sought = await soughtOf(query, vector, process.stdin)
+      const body = { ...sought, k, ...(threshold === undefined ? {} : { threshold }) }
       const found = await client.post(`${domainPath(domain)}/search`, body, searchSchema)
-      print(options, found, () => showHits(query, found))
+      print(options, found, () => showHits(query ?? `the vector in ${vector}`, found))
     })
 
   program
@@ -147,6 +138,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
       })
   }
 
+  addChunk(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
@@ -183,10 +175,14 @@ function addDomains(
     .command('create')
     .description('create a domain')
     .argument('<name>', 'lower-case letters, digits, - and _, 55 at most')
-    .option('--model <id>', "the model of its vectors; left out: the server's default")
+    .option(
+      '--model <id>',
+      "the model of its vectors; left out: the server's default; external: documents bring theirs",
+    )
+    .option('--dims <count>', 'numbers of a vector, of an external domain', within(1, 16_000, true))
     .option('--threshold <similarity>', 'least similarity of a hit, -1 to 1', within(-1, 1, false))
     .addOption(json())
-    .action(async (name: string, options: Output & { model?: string; threshold?: number }) => {
+    .action(async (name: string, options: Output & { model?: string; dims?: number; threshold?: number }) => {
       const { json: _json, ...wishes } = options
       const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)

@@ -1,87 +1,110 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CodedError } from '@millrace/errors'
-import { type Client, type Submission, submissionSchema } from './client.js'
-import type { FileDocument } from './files.js'
+import { CodedError, messageOf } from '@millrace/errors'
+import { z } from 'zod'
+import { type Attempt, inPieces, newAttempt } from './body.js'
+import { type Client, submissionSchema } from './client.js'
 
-/** What became of some documents that were sent. */
-export interface Submitted {
-  readonly ingestions: readonly string[]
-  readonly accepted: number
-  readonly rejected: readonly Refused[]
+export interface Request {
+  readonly contentType: string
+  /** The body, read from its beginning; what cannot be sent is noted in `attempt`. */
+  open(attempt: Attempt): AsyncIterable<Uint8Array | string>
+  /** False once standard input has been read too far to be sent again. */
+  canRepeat(): boolean
 }
 
-/** A document that the server did not take. */
-export interface Refused {
-  readonly id: string
-  readonly code: string
-  readonly message: string
+export interface Sent<T> {
+  /** undefined: there was nothing to send, or nothing that was acceptable. */
+  readonly answer: T | undefined
+  /** Of a request of which nothing was acceptable. */
+  readonly rejected: Rejected
+  readonly attempt: Attempt
 }
+type Rejected = z.infer<typeof submissionSchema>['rejected']
 
 const RETRIES_MAX = 10
 const RETRY_MS = 500
-/** The server's own limits may be lower than what one request carries. */
-const TOO_LARGE = new Set(['BODY_TOO_LARGE', 'TOO_MANY_DOCUMENTS'])
 
 /**
- * Submits documents. A server that is busy is asked again; a request that is too large for it goes in halves, and
- * what is too large by itself is refused alone.
- * @throws CodedError what the server says of the call itself, UNREACHABLE
+ * Sends a request whose body is read as it is sent. A server that is busy is asked again, with a body that is read
+ * anew; one that goes away half-way is not, since what arrived is kept and sending it all again is for the user to say.
+ * @throws CodedError what the server says of the call itself, UNREACHABLE, CONNECTION_LOST, and those of the body
  */
-export async function submit(
+export async function send<T>(
   client: Client,
-  domain: string,
-  documents: readonly FileDocument[],
-): Promise<Submitted> {
-  try {
-    const { ingestion, accepted, rejected } = await post(client, domain, documents)
-    return { ingestions: [ingestion], accepted, rejected: named(rejected, documents) }
-  } catch (error) {
-    if (!(error instanceof CodedError)) throw error
-    if (error.code === 'NO_DOCUMENTS') {
-      return { ingestions: [], accepted: 0, rejected: named(rejectedIn(error), documents) }
+  path: string,
+  request: Request,
+  schema: z.ZodType<T>,
+  onSent: (documents: number) => void,
+): Promise<Sent<T>> {
+  for (let tries = 1; ; tries++) {
+    const attempt = newAttempt()
+    const pieces = inPieces(request.open(attempt))
+    const first = await pieces.next()
+    if (first.done === true) return { answer: undefined, rejected: [], attempt }
+    const state: Reading = { began: false, failure: undefined }
+    const bytes = watched(first.value, pieces, state, () => onSent(attempt.places.count))
+    try {
+      const answer = await client.send(path, { contentType: request.contentType, bytes }, schema)
+      return { answer, rejected: [], attempt }
+    } catch (error) {
+      if (state.failure !== undefined) throw state.failure
+      const rejected = rejectedIn(error)
+      if (rejected !== undefined) return { answer: undefined, rejected, attempt }
+      const isCoded = error instanceof CodedError
+      if (isCoded && error.code === 'UNREACHABLE' && state.began) throw lost(client, attempt, error)
+      const isBusy = isCoded && error.retryable && error.code !== 'UNREACHABLE'
+      if (!isBusy || tries === RETRIES_MAX || !request.canRepeat()) throw error
+    } finally {
+      await pieces.return(undefined)
     }
-    if (!TOO_LARGE.has(error.code)) throw error
-    const [first, second] = documents
-    if (first !== undefined && second === undefined) {
-      return {
-        ingestions: [],
-        accepted: 0,
-        rejected: [{ id: first.id, code: error.code, message: error.message }],
-      }
-    }
-    const half = Math.ceil(documents.length / 2)
-    return join(
-      await submit(client, domain, documents.slice(0, half)),
-      await submit(client, domain, documents.slice(half)),
-    )
+    await sleep(RETRY_MS * tries)
   }
 }
 
-async function post(client: Client, domain: string, documents: readonly FileDocument[]): Promise<Submission> {
-  const path = `/v1/domains/${encodeURIComponent(domain)}/documents`
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await client.post(path, { documents }, submissionSchema)
-    } catch (error) {
-      const isBusy = error instanceof CodedError && error.retryable && error.code !== 'UNREACHABLE'
-      if (!isBusy || attempt === RETRIES_MAX) throw error
-      await sleep(RETRY_MS * attempt)
+interface Reading {
+  /** The server has begun to take the body. */
+  began: boolean
+  /** What is wrong with the body, which the failure of the call only wraps. */
+  failure: unknown
+}
+
+async function* watched(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+  state: Reading,
+  onPiece: () => void,
+): AsyncGenerator<Uint8Array> {
+  state.began = true
+  try {
+    yield first
+    onPiece()
+    for await (const piece of rest) {
+      yield piece
+      onPiece()
     }
+  } catch (error) {
+    state.failure = error
+    throw error
   }
 }
+
+const lost = (client: Client, { places }: Attempt, cause: CodedError) =>
+  new CodedError(
+    'CONNECTION_LOST',
+    `The connection to ${client.url} broke while documents were sent (about ${places.count}): ${reasonOf(cause)}`,
+    {
+      hint: 'What arrived whole is kept. Run it again: what is there already costs nothing',
+      cause,
+    },
+  )
+
+/** What is at the bottom of a failed call. */
+const reasonOf = ({ cause }: CodedError): string =>
+  messageOf(cause instanceof Error && cause.cause !== undefined ? cause.cause : cause)
 
 /** None of them was acceptable: the reasons are in the error. */
-function rejectedIn(error: CodedError): Submission['rejected'] {
-  const known = submissionSchema.pick({ rejected: true }).safeParse(error.details)
-  if (!known.success) throw error
-  return known.data.rejected
+function rejectedIn(error: unknown): Rejected | undefined {
+  if (!(error instanceof CodedError) || error.code !== 'NO_DOCUMENTS') return undefined
+  const known = z.object({ rejected: submissionSchema.shape.rejected }).safeParse(error.details)
+  return known.success ? known.data.rejected : undefined
 }
-
-const named = (rejected: Submission['rejected'], documents: readonly FileDocument[]): Refused[] =>
-  rejected.map(({ index, code, message }) => ({ id: documents[index]?.id ?? String(index), code, message }))
-
-const join = (a: Submitted, b: Submitted): Submitted => ({
-  ingestions: [...a.ingestions, ...b.ingestions],
-  accepted: a.accepted + b.accepted,
-  rejected: [...a.rejected, ...b.rejected],
-})

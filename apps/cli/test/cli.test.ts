@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -38,7 +38,13 @@ const reportSchema = z.object({
   documents: z.record(z.string(), z.number()),
   chunks: z.record(z.string(), z.number()),
   tokens: z.record(z.string(), z.number()),
+  deleted: z.number().nullable(),
+  ignored: z.record(z.string(), z.number()),
   problems: z.array(z.object({ path: z.string(), code: z.string(), message: z.string() })),
+})
+const planned = z.object({
+  documents: z.record(z.string(), z.number()),
+  tokens: z.object({ total: z.number(), embed: z.number() }),
 })
 
 /** A web server that knows nothing of Millrace. */
@@ -63,8 +69,8 @@ describe('the command millrace', () => {
   beforeAll(async () => {
     const [embedded] = backends()
     if (embedded === undefined) throw new Error('there is no backend')
-    // A server whose limits are lower than what the command sends in one request.
-    const limits = { DOCUMENTS_MAX: '2', BODY_BYTES_MAX: '20000' }
+    // A server whose limits of a body are lower than what the command sends: streams have none.
+    const limits = { DOCUMENTS_MAX: '2', BODY_BYTES_MAX: '20000', LINE_BYTES_MAX: '20000' }
     world = await openWorld(embedded, { MILLRACE_API_KEYS: KEY, ...limits })
     stranger = await openStranger()
     const root = await mkdtemp(join(tmpdir(), 'millrace-cli-'))
@@ -75,6 +81,7 @@ describe('the command millrace', () => {
       'a.md': 'A good one stands before them.',
       'blank.txt': ' \n',
       'latin.txt': LATIN,
+      'lying.pdf': 'Not a PDF at all.',
       'long.md': 'x '.repeat(10_001),
       'z.md': 'Another good one stands behind them.',
     })
@@ -91,8 +98,11 @@ describe('the command millrace', () => {
       await writeFile(join(folder, path), content)
     }
   }
-  const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
-    millrace(args, { MILLRACE_URL: world.url, MILLRACE_API_KEY: KEY, ...env })
+  const run = (
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    input?: string,
+  ): Promise<Ended> => millrace(args, { MILLRACE_URL: world.url, MILLRACE_API_KEY: KEY, ...env }, input)
   /** One JSON document on standard output and nothing anywhere else. */
   const json = async <T>(args: readonly string[], schema: z.ZodType<T>): Promise<T> => {
     const { out, err } = await run([...args, '--json'])
@@ -113,7 +123,7 @@ describe('the command millrace', () => {
     const { code, out, err } = await run(['ingest', docs, '--domain', 'docs', '--create', '--model', MODEL])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toMatch(
-      /^3 of 3 documents ready, 0 unchanged, in \d+\.\d s\n3 chunks: 3 embedded \(\d+ tokens\), 0 reused\ntext cut: none\n$/,
+      /^3 of 3 documents ready, 0 unchanged, in \d+\.\d s\n3 chunks: 3 embedded \(\d+ tokens\), 0 reused\ntext cut: none\nleft out 1 file of folders: 1 \.png\n$/,
     )
   })
 
@@ -136,18 +146,18 @@ describe('the command millrace', () => {
       tokens: { embedded: 0 },
       problems: [],
     })
-    // The server takes two documents a request: what it refused as too many went in halves.
-    expect(report.ingestions).toHaveLength(2)
+    // One stream is one ingestion, whatever the limits of a request that is read whole.
+    expect(report).toMatchObject({ ingestions: [expect.any(String)], ignored: { '.png': 1 } })
   })
 
   test('files that cannot go in are named with their path and the reason, the others are in: exit code 2', async () => {
     const { code, out, err } = await run(['ingest', wrong, '-d', 'wrong', '--create', '--model', MODEL])
     expect({ code, err }).toEqual({ code: 2, err: '' })
-    expect(out).toMatch(/^2 of 5 documents ready, /)
+    expect(out).toMatch(/^3 of 6 documents ready, /)
     expect(out).toContain('3 problems:\n')
     expect(out).toMatch(/\/wrong\/blank\.txt +BLANK_TEXT +The text is blank\n/)
-    expect(out).toMatch(/\/wrong\/latin\.txt +INVALID_UTF8 +The file is not UTF-8\n/)
-    expect(out).toMatch(/\/wrong\/long\.md +BODY_TOO_LARGE +/)
+    expect(out).toMatch(/\/wrong\/lying\.pdf +FILE_/)
+    expect(out).toMatch(/\/wrong\/long\.md +LINE_TOO_LONG +/)
   })
 
   test('with --json the problems are in the document', async () => {
@@ -155,6 +165,41 @@ describe('the command millrace', () => {
     expect(problems).toEqual([
       { path: join(wrong, 'blank.txt'), code: 'BLANK_TEXT', message: 'The text is blank' },
     ])
+  })
+
+  test('a source in step with its folder: a dry run says what would be done, a sync does it', async () => {
+    const folder = join(docs, '..', 'handbook')
+    const pdf = await readFile(new URL('../../../packages/files/test/fixtures/warranty.pdf', import.meta.url))
+    await write(folder, { 'a b/door.md': '# The door\n\nThe door is green.', 'gone.txt': 'To be gone.' })
+    await write(folder, {
+      'warranty.pdf': pdf,
+      'faq.csv': 'id,text\nq1,We open at nine.\nq2,We close at five.\n',
+    })
+    const into = ['-d', 'handbook', '--source', 'handbook', '--sync', '--rows']
+    const made = await run(['ingest', folder, ...into, '--create', '--model', MODEL])
+    expect({ code: made.code, err: made.err }).toEqual({ code: 0, err: '' })
+    expect(made.out).toMatch(/^5 of 5 documents ready/)
+    await rm(join(folder, 'gone.txt'))
+    await write(folder, {
+      'faq.csv': 'id,text\nq1,We open at nine.\nq2,We close at six o’clock.\nq3,Closed on Sunday.\n',
+    })
+    const plan = await json(['ingest', folder, ...into, '--dry-run'], planned)
+    expect(plan.documents).toMatchObject({ added: 1, changed: 1, deleted: 1, unchanged: 3, rejected: 0 })
+    const report = await json(['ingest', folder, ...into], reportSchema)
+    expect(report.documents).toMatchObject({ found: 5, ready: 5, unchanged: 3 })
+    expect(report.tokens.embedded).toBe(plan.tokens.embed)
+    const { hits } = await json(['search', 'anything', '-d', 'handbook', '-k', '100'], searchSchema)
+    expect(new Set(hits.map(({ documentId }) => documentId))).toEqual(
+      new Set(['a b/door.md', 'warranty.pdf', 'q1', 'q2', 'q3']),
+    )
+  })
+
+  test('lines from standard input; a bad one is named by its number and stops no other', async () => {
+    const input = '{"id":"one","text":"The first."}\n{"id":"two"\n{"id":"three","text":"The third."}'
+    const { code, out } = await run(['ingest', '-', '-d', 'piped', '--create', '--model', MODEL], {}, input)
+    expect(code).toBe(2)
+    expect(out).toMatch(/^2 of 3 documents ready, /)
+    expect(out).toMatch(/^ {2}standard input:2 +INVALID_JSON +/m)
   })
 
   test('search prints the nearest first, with similarity, level, title, id and passage', async () => {
@@ -200,11 +245,11 @@ describe('the command millrace', () => {
 
   test('status counts documents by what became of them', async () => {
     expect((await run(['status'])).out).toMatch(
-      /^docs +all-minilm-l6-v2 \(ready\) +none +3 +0 +0\nfaq .*\nwrong .* 2 +0 +0\n$/m,
+      /^docs +all-minilm-l6-v2 \(ready\) +none +3 +0 +0\nfaq .*\n(?:.*\n)*wrong .* 3 +0 +1\n$/m,
     )
     const status = await json(['status'], statusSchema.extend({ url: z.string() }))
     expect(status.url).toBe(world.url)
-    expect(status.domains.map(({ documents }) => documents.ready)).toEqual([3, 0, 2])
+    expect(status.domains.map(({ documents }) => documents.ready)).toEqual([3, 0, 5, 2, 3])
     expect(status).toMatchObject({ running: 0, ingestions: [], workers: [{ slots: expect.any(Number) }] })
   })
 
@@ -232,6 +277,26 @@ describe('the command millrace', () => {
         name: 'a path that is not there',
         args: () => ['ingest', join(docs, 'nope'), '-d', 'docs'],
         err: ['NO_SUCH_FILE', 'docs/nope'],
+      },
+      {
+        name: 'nothing to ingest',
+        args: () => ['ingest', '-d', 'docs'],
+        err: ['NO_FILES', 'Nothing to ingest was named'],
+      },
+      {
+        name: 'empty standard input',
+        args: () => ['ingest', '-', '-d', 'docs'],
+        err: ['NO_DOCUMENTS', 'Standard input has no documents'],
+      },
+      {
+        name: 'a sync of no source',
+        args: () => ['ingest', docs, '-d', 'docs', '--sync'],
+        err: ['SYNC_NEEDS_SOURCE', '--source NAME'],
+      },
+      {
+        name: 'a dry run into a domain that is not there',
+        args: () => ['ingest', docs, '-d', 'nope', '--create', '--dry-run'],
+        err: ['UNKNOWN_DOMAIN', '"nope"', '--dry-run creates none'],
       },
       {
         name: 'a domain that is not there',

@@ -10,16 +10,20 @@ export interface Ended {
   readonly err: string
 }
 
-/** Runs the program as a process of its own, with an English terminal unless `env` says otherwise. */
+/** Runs the program as a process of its own, with an English terminal unless `env` says otherwise. `input`: what is piped into it. */
 export const millrace = (
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  input = '',
 ): Promise<Ended> =>
   new Promise((resolve) => {
-    execFile(
+    const child = execFile(
       process.execPath,
       [PROGRAM, ...args],
       { maxBuffer: 1 << 26, env: { PATH: process.env.PATH, LANG: 'en_US.UTF-8', ...env } },
       (error, out, err) => resolve({ code: error === null ? 0 : (error.code ?? 'killed'), out, err }),
     )
+    // It may not want it.
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(input)
   })

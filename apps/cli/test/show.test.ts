@@ -66,6 +66,7 @@ describe('the report of an ingestion', () => {
     documents: { found: 1_003, sent: 1_001, ready: 1_000, unchanged: 1, failed: 1, cancelled: 0 },
     chunks: { total: 2_000, embedded: 1_500, reused: 500 },
     tokens: { total: 90_000, embedded: 80_000 },
+    deleted: null,
     textCut: { characters: 0 },
     seconds: 12.34,
     problems: [],

@@ -22,6 +22,8 @@ process.on('message', ({ file, limits }: Job) => {
     (error: unknown) => answer({ type: 'failed', error: plain(error), isSpent: isSpent() }),
   )
 })
+// A library drops a promise of a broken file; what it awaits says what is wrong, or the file's time runs out.
+process.on('unhandledRejection', () => undefined)
 process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 process.on('disconnect', () => process.exit())

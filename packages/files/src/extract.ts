@@ -38,11 +38,7 @@ export async function extractHere(file: SourceFile, limits: Limits): Promise<Ext
   try {
     const { text, title, encoding = null, layout = [], warnings = [] } = await read(file, limits)
     if (text === '') {
-      throw noText(
-        isText(format)
-          ? 'The file holds white space only'
-          : 'The file has no text; what it shows are pictures perhaps',
-      )
+      throw noText(isText(format) ? 'The file holds no text' : 'The file holds no text, but pictures perhaps')
     }
     return { text, title: title === null ? null : title.toWellFormed(), format, encoding, layout, warnings }
   } catch (error) {

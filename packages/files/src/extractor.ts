@@ -79,7 +79,8 @@ export function openExtractor(options: ExtractorOptions = {}): Extractor {
       }
       slot.reading = null
       if (isClosed) throw closed()
-      log('the process that reads files ended', { file: file.name, why: outcome.type, how: outcome.how })
+      const { type: why, how: ended, said } = outcome
+      log('the process that reads files ended', { file: file.name, why, how: ended, said })
       if (outcome.type === 'timeout') throw timedOut(limits)
       if (outcome.type === 'memory') throw outOfMemory(limits)
       how = outcome.how

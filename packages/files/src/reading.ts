@@ -5,12 +5,10 @@ import type { SourceFile } from './contract.js'
 import type { Limits } from './limits.js'
 import { type Answer, type Job, MEMORY_WORD } from './protocol.js'
 
-/** How the reading of one file ended. After one of the last three the process is gone. */
+/** How the reading of one file ended. After the last kinds the process is gone; `said` is its standard error's end. */
 export type Outcome =
   | Answer
-  | { readonly type: 'timeout'; readonly how: string }
-  | { readonly type: 'memory'; readonly how: string }
-  | { readonly type: 'died'; readonly how: string }
+  | { readonly type: 'timeout' | 'memory' | 'died'; readonly how: string; readonly said: string }
 
 /** A process that reads one file after the other. */
 export interface Reading {
@@ -55,7 +53,7 @@ export function startReading(limits: Limits): Reading {
   }
   const gone = new Promise<void>((resolve) => {
     child.once('error', (error) => {
-      settle({ type: 'died', how: messageOf(error) })
+      settle({ type: 'died', how: messageOf(error), said })
       if (child.pid === undefined) resolve() // it never started
     })
     // Not `exit`: what it said last may come after that.
@@ -76,7 +74,7 @@ export function startReading(limits: Limits): Reading {
   return {
     pid: child.pid,
     read: async (file) => {
-      if (isGone) return { type: 'died', how: 'it was gone before' }
+      if (isGone) return { type: 'died', how: 'it was gone before', said }
       hold(true)
       const timer = setTimeout(() => {
         isTimeUp = true
@@ -113,9 +111,9 @@ function environment(): NodeJS.ProcessEnv {
 
 /** Why it ended: killed for its time, ended by its watch or by V8 for its memory, or something else. */
 function outcomeOf(said: string, isTimeUp: boolean, how: string): Outcome {
-  if (isTimeUp) return { type: 'timeout', how }
+  if (isTimeUp) return { type: 'timeout', how, said }
   if (said.includes(MEMORY_WORD) || /heap out of memory|allocation failed/i.test(said)) {
-    return { type: 'memory', how }
+    return { type: 'memory', how, said }
   }
-  return { type: 'died', how }
+  return { type: 'died', how, said }
 }

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Extracted, type Extractor, openExtractor } from '@millrace/files'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writePdf } from './support/pdf.js'
 import { paragraph, wordXml, writeOffice, writeZip } from './support/zip.js'
@@ -365,6 +366,27 @@ describe('openExtractor', () => {
         code: 'FILE_BROKEN',
         message: expect.stringContaining('DTD'),
       })
+    })
+
+    test('whatever is damaged, with a code of its own', async () => {
+      const names = ['warranty.pdf', 'encrypted.pdf', 'returns.docx', 'prices.xlsx', 'onboarding.pptx']
+      const files = await Promise.all(names.map(fixture))
+      const damage = fc.record({
+        file: fc.nat({ max: files.length - 1 }),
+        places: fc.array(fc.tuple(fc.double({ min: 0, max: 0.999, noNaN: true }), fc.nat({ max: 255 })), {
+          minLength: 1,
+          maxLength: 12,
+        }),
+      })
+      await fc.assert(
+        fc.asyncProperty(damage, async ({ file, places }) => {
+          const bytes = Buffer.from(files[file] ?? [])
+          for (const [at, value] of places) bytes[Math.floor(at * bytes.length)] = value
+          const { code } = await failure(names[file] ?? '', bytes)
+          expect(code).toMatch(/^(?:none|FILE_(?:BROKEN|TYPE_MISMATCH|NO_TEXT|ENCRYPTED|UNPACKED_TOO_LARGE))/)
+        }),
+        { numRuns: 60, seed: 5 },
+      )
     })
 
     test('and goes on with the next file', async () => {

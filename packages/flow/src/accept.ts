@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto'
-import type { FileFacts, NewDocument } from '@millrace/store'
+import type { ExternalChunk, FileFacts, NewDocument } from '@millrace/store'
+import { DOMAIN_NEEDS_VECTORS, type GivenChunk, MODEL_NEEDS_TEXT, readVectors } from './external.js'
 import { canonicalJson } from './recipe.js'
 import type { Limits } from './settings.js'
 
 /**
- * A document as a caller writes it; its types are checked by whoever parsed it. Either a text, or where a worker
- * fetches one.
+ * A document as a caller writes it; its types are checked by whoever parsed it. A text, or where a worker fetches
+ * one, or for an external domain chunks that bring their vectors.
  */
 export interface SubmittedDocument {
   readonly id?: string | undefined
   readonly title?: string | null | undefined
   readonly text?: string | undefined
   readonly url?: string | undefined
+  readonly chunks?: readonly GivenChunk[] | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -36,7 +38,10 @@ export interface Sorted {
 }
 
 /** A document with its place in the submission. */
-export type Accepted = NewDocument & { readonly index: number }
+export type Accepted = Kept & { readonly index: number }
+
+/** `vectors`: of a document that brings them. */
+type Kept = NewDocument & { readonly vectors?: readonly ExternalChunk[] }
 
 /** A document, or why there is none at its place. */
 export type Given =
@@ -46,14 +51,17 @@ export type Given =
 /** Depth of metadata, objects and arrays counted. */
 const METADATA_DEPTH_MAX = 32
 
-/** Sorts documents into those that can be kept and those that cannot, each with its reason. */
-export function sortDocuments(given: readonly Given[], limits: Limits): Sorted {
+/**
+ * Sorts documents into those that can be kept and those that cannot, each with its reason. `dims`: of an external
+ * domain; null: of one with a model.
+ */
+export function sortDocuments(given: readonly Given[], limits: Limits, dims: number | null): Sorted {
   const accepted: Accepted[] = []
   const rejected: Rejection[] = []
   const seen = new Map<string, number>()
   for (const one of given) {
     const { index } = one
-    const sorted = 'refusal' in one ? one.refusal : acceptOne(one.document, limits)
+    const sorted = 'refusal' in one ? one.refusal : acceptOne(one.document, limits, dims)
     const first = 'code' in sorted ? undefined : seen.get(sorted.externalId)
     const reason =
       'code' in sorted
@@ -73,10 +81,16 @@ export function sortDocuments(given: readonly Given[], limits: Limits): Sorted {
 }
 
 /** A document as it is kept, or why it cannot be. */
-function acceptOne(document: SubmittedDocument | SubmittedFile, limits: Limits): NewDocument | Reason {
+function acceptOne(
+  document: SubmittedDocument | SubmittedFile,
+  limits: Limits,
+  dims: number | null,
+): Kept | Reason {
   const wrong = refuseId(document.id, limits) ?? refuseMetadata(document, limits)
   if (wrong !== undefined) return wrong
+  if (dims !== null) return acceptVectors(document, limits, dims)
   if ('file' in document) return acceptFile(document, limits)
+  if (document.chunks !== undefined) return MODEL_NEEDS_TEXT
   if (document.url !== undefined) return acceptUrl({ ...document, url: document.url }, limits)
   return acceptText({ ...document, text: document.text ?? '' }, limits)
 }
@@ -99,6 +113,32 @@ function acceptText(
     text,
     metadata,
     contentHash: sha256(canonicalJson([title, text, metadata])),
+  }
+}
+
+function acceptVectors(
+  document: SubmittedDocument | SubmittedFile,
+  limits: Limits,
+  dims: number,
+): Kept | Reason {
+  if ('file' in document || document.chunks === undefined) return DOMAIN_NEEDS_VECTORS
+  const read = readVectors(document.chunks, dims)
+  if ('code' in read) return read
+  const { text, chunks, digest } = read
+  const wrong =
+    refuseLength(text, limits) ?? refuseCharacters('text', text) ?? refuseTitle(document.title, limits)
+  if (wrong !== undefined) return wrong
+  const title = document.title ?? null
+  const metadata = document.metadata ?? {}
+  return {
+    ...plain,
+    origin: 'vectors',
+    externalId: document.id ?? hex(canonicalJson([title, text, { digest }])),
+    title,
+    text,
+    metadata,
+    contentHash: sha256(canonicalJson([title, text, { digest }, metadata])),
+    vectors: chunks,
   }
 }
 
@@ -167,11 +207,15 @@ function refuseId(id: string | undefined, limits: Limits): Reason | undefined {
   return refuseCharacters('id', id)
 }
 
-function refuseText(text: string, limits: Limits): Reason | undefined {
+function refuseLength(text: string, limits: Limits): Reason | undefined {
   const bytes = Buffer.byteLength(text)
-  if (bytes > limits.textBytes) {
-    return { code: 'TEXT_TOO_LONG', message: `The text has ${bytes} bytes, the limit is ${limits.textBytes}` }
-  }
+  if (bytes <= limits.textBytes) return undefined
+  return { code: 'TEXT_TOO_LONG', message: `The text has ${bytes} bytes, the limit is ${limits.textBytes}` }
+}
+
+function refuseText(text: string, limits: Limits): Reason | undefined {
+  const wrong = refuseLength(text, limits)
+  if (wrong !== undefined) return wrong
   if (text.trim() === '') return { code: 'BLANK_TEXT', message: 'The text is blank' }
   return refuseCharacters('text', text)
 }

@@ -8,14 +8,32 @@ export {
   sortDocuments,
 } from './accept.js'
 export { type Backends, openBackends } from './backends.js'
+export {
+  DIMS_MAX,
+  EXTERNAL,
+  type GivenChunk,
+  isExternal,
+  needsVectors,
+  readVector,
+  readVectors,
+  VECTOR_CHUNKS_MAX,
+} from './external.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
 export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
 export { openReading, type Reading } from './reading.js'
-export { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from './recipe.js'
+export {
+  canonicalJson,
+  changedRecipe,
+  type Recipe,
+  type RecipeWishes,
+  recipeHash,
+  recipeOf,
+} from './recipe.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
@@ -50,6 +68,7 @@ export {
 } from './verbs/ingestions.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
+export { type Preview, type PreviewChunk, type PreviewWishes, previewChunks } from './verbs/preview.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   missingText,

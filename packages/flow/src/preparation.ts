@@ -1,5 +1,6 @@
 import type { LayoutPart, PreparedChunk, PreparedParent } from '@millrace/store'
-import { CLEANING_DEFAULTS, chunk, clean, fitContext, textHash } from '@millrace/text'
+import { type Cleaned, clean, divideText, fitContexts, templateOf, textHash } from '@millrace/text'
+import { placeOf } from './place.js'
 import type { Recipe } from './recipe.js'
 
 /** Counts tokens, special tokens included, of many texts in one call. */
@@ -21,8 +22,8 @@ export interface Preparation {
   readonly warnings: readonly string[]
 }
 
-/** Of a chunk's tokens, what a title may take at most; a longer one is shortened. */
-const TITLE_SHARE = 1 / 4
+/** Of a chunk's tokens, what title and headings may take at most; longer ones are shortened. */
+const CONTEXT_SHARE = 1 / 4
 
 /**
  * A document as the recipe cuts it: cleaned, chunked, hashed. Spans are in the text as submitted; the hash is
@@ -33,36 +34,78 @@ export async function prepareDocument(
   recipe: Pick<Recipe, 'cleaning' | 'chunking' | 'instructions'>,
   count: Count,
 ): Promise<Preparation> {
-  const cleaned = clean(document.text, recipe.cleaning.steps)
+  const layout = document.layout ?? []
+  const pages = layout.filter((part) => part.kind === 'page').map((part) => part.start)
+  const cleaned = clean(document.text, recipe.cleaning.steps, pages)
   if (cleaned.text === '') return { chunks: [], parents: [], cut: 0, warnings: ['EMPTY_AFTER_CLEANING'] }
-  const { version: _version, context: contextKind, ...options } = recipe.chunking
-  const title = contextKind === 'title' ? oneLine(document.title ?? '') : ''
-  const context = title === '' ? '' : `${await fitContext(title, count, options.size * TITLE_SHARE)}\n`
+  const { version, context: contextKind, template: own, ...options } = recipe.chunking
+  const template = templateOf(contextKind, own)
+  const title = oneLine(document.title ?? '', recipe)
   // The engine puts the model's instruction first: it counts, and it is part of what the hash is of.
-  const before = (recipe.instructions.document ?? '') + context
-  const cut = await chunk({ text: cleaned.text, options, count, context: before })
-  const [tokensBefore = 0] = await count([before])
-  // Nothing of it means anything to the model: accents alone, private characters.
-  const kept = cut.filter((piece) => piece.tokens > tokensBefore)
-  const chunks = kept.map((piece) => {
-    const span = cleaned.span(piece.start, piece.end)
-    return {
-      startAt: span.start,
-      endAt: span.end,
-      tokens: piece.tokens,
-      hash: textHash('document', before + piece.text),
-      context,
-      text: piece.text,
-      headings: [],
-      place: null,
-      parent: null,
-    }
+  const instruction = recipe.instructions.document ?? ''
+  const division = await divideText({
+    text: cleaned.text,
+    options,
+    count,
+    version,
+    context: async (paths) => {
+      const contexts = await fitContexts(template, title, paths, count, options.size * CONTEXT_SHARE)
+      return contexts.map((context) => instruction + context)
+    },
   })
-  return { chunks, parents: [], cut: 0, warnings: chunks.length === 0 ? ['EMPTY_AFTER_CLEANING'] : [] }
+  const empty = await countOnce(division.chunks.map((piece) => piece.context))
+  // Nothing of it means anything to the model: accents alone, private characters.
+  const kept = division.chunks.filter((piece) => piece.tokens > (empty.get(piece.context) ?? 0))
+  const chunks = kept.map((piece) => ({
+    ...spanOf(piece),
+    tokens: piece.tokens,
+    hash: textHash('document', piece.context + piece.text),
+    context: piece.context.slice(instruction.length),
+    text: piece.text,
+    headings: piece.headings,
+    parent: piece.parent,
+  }))
+  const parents = division.parents.map((parent) => ({
+    ...spanOf(parent),
+    text: parent.text,
+    headings: parent.headings,
+  }))
+  return {
+    chunks,
+    parents,
+    cut: uncovered(cleaned, kept),
+    warnings: chunks.length === 0 ? ['EMPTY_AFTER_CLEANING'] : [],
+  }
+
+  function spanOf(piece: { readonly start: number; readonly end: number }) {
+    const { start, end } = cleaned.span(piece.start, piece.end)
+    return { startAt: start, endAt: end, place: placeOf(layout, start, end) }
+  }
+
+  async function countOnce(texts: readonly string[]): Promise<Map<string, number>> {
+    const distinct = [...new Set(texts)]
+    const counts = distinct.length === 0 ? [] : await count(distinct)
+    return new Map(distinct.map((text, index) => [text, counts[index] ?? 0]))
+  }
 }
 
-const oneLine = (title: string): string =>
-  clean(title, { ...CLEANING_DEFAULTS, frontMatter: false, htmlComments: false }).text.replaceAll(
-    /\s*\n\s*/g,
-    ' ',
-  )
+/** Characters but white space that lie in none of the spans, which are in order. */
+function uncovered(
+  { text }: Cleaned,
+  spans: readonly { readonly start: number; readonly end: number }[],
+): number {
+  let cut = 0
+  let covered = 0
+  for (const { start, end } of [...spans, { start: text.length, end: text.length }]) {
+    if (start > covered) cut += text.slice(covered, start).replaceAll(/\s/g, '').length
+    covered = Math.max(covered, end)
+  }
+  return cut
+}
+
+/** Steps for a title: those of version 1, whatever the recipe; of later ones the recipe's. */
+const TITLE_STEPS = { newlines: true, controls: true, nfc: true, tables: true, whitespace: true }
+const NOT_OF_TITLES = { frontMatter: false, htmlComments: false, pageHeaders: false }
+
+const oneLine = (title: string, { cleaning }: Pick<Recipe, 'cleaning'>): string =>
+  clean(title, { ...cleaning.steps, ...TITLE_STEPS, ...NOT_OF_TITLES }).text.replaceAll(/\s*\n\s*/g, ' ')

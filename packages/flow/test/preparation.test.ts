@@ -1,5 +1,6 @@
 import { openTokenizer, type Tokenizer } from '@millrace/embed'
-import { prepareDocument, type RecipeWishes, recipeOf } from '@millrace/flow'
+import { placeOf, prepareDocument, type RecipeWishes, recipeOf } from '@millrace/flow'
+import type { LayoutPart } from '@millrace/store'
 import { textHash } from '@millrace/text'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { MINILM, manifestOf, modelDir } from './models.js'
@@ -31,6 +32,8 @@ describe('a document as its recipe cuts it', () => {
     const text = 'We answer from nine to five.'
     expect(await prepare({ text })).toEqual({
       warnings: [],
+      parents: [],
+      cut: 0,
       chunks: [
         {
           startAt: 0,
@@ -39,6 +42,9 @@ describe('a document as its recipe cuts it', () => {
           hash: textHash('document', text),
           context: '',
           text,
+          headings: [],
+          place: null,
+          parent: null,
         },
       ],
     })
@@ -120,4 +126,109 @@ describe('a document as its recipe cuts it', () => {
     expect(edited.filter((hash) => !first.includes(hash)).length).toBeLessThanOrEqual(3)
     expect(edited).not.toEqual(first)
   })
+})
+
+describe('headings, pages, parents', () => {
+  let tokenizer: Tokenizer
+  beforeAll(async () => {
+    tokenizer = await openTokenizer(modelDir(MINILM))
+  })
+  const manual = `# Manual\n\n${paragraphs.slice(0, 6).join('\n\n')}\n\n## Returns\n\n${paragraphs.slice(6, 14).join('\n\n')}`
+
+  test('title and heading path stand before the chunks when the recipe says so, and count', async () => {
+    const recipe = recipeOf(manifest, { chunking: { kind: 'markdown', size: 96 } })
+    const { chunks } = await prepareDocument({ title: 'Manual', text: manual }, recipe, tokenizer.count)
+    expect(new Set(chunks.map(({ context }) => context))).toEqual(new Set(['Manual\n', 'Manual\nReturns\n']))
+    expect(chunks.at(-1)?.headings).toEqual(['Manual', 'Returns'])
+    for (const { context, text, tokens, hash } of chunks) {
+      expect((await tokenizer.count([context + text]))[0]).toBe(tokens)
+      expect(tokens).toBeLessThanOrEqual(96)
+      expect(hash).toEqual(textHash('document', context + text))
+    }
+  })
+
+  test("a template of one's own; a line of it without anything to say is left out", async () => {
+    const template = 'About: {title}\nSection: {headings}\n'
+    const recipe = recipeOf(manifest, { chunking: { size: 96, template } })
+    const { chunks } = await prepareDocument({ title: null, text: manual }, recipe, tokenizer.count)
+    expect(chunks[0]?.context).toBe('Section: Manual\n')
+    expect(chunks.at(-1)?.context).toBe('Section: Manual > Returns\n')
+  })
+
+  test('children lie in their parents, whose spans are in the text as submitted', async () => {
+    const recipe = recipeOf(manifest, {
+      chunking: { kind: 'parent', size: 64, parentSize: 256, overlap: 16 },
+    })
+    const text = manual.replaceAll('\n', '\r\n')
+    const { chunks, parents, cut } = await prepareDocument({ title: null, text }, recipe, tokenizer.count)
+    expect(cut).toBe(0)
+    expect(parents.length).toBeGreaterThan(1)
+    for (const parent of parents) {
+      expect(text.slice(parent.startAt, parent.endAt).replaceAll('\r\n', '\n')).toBe(parent.text)
+      expect((await tokenizer.count([parent.text]))[0]).toBeLessThanOrEqual(256)
+    }
+    for (const { startAt, endAt, parent } of chunks) {
+      expect(startAt).toBeGreaterThanOrEqual(parents[parent ?? -1]?.startAt ?? Number.POSITIVE_INFINITY)
+      expect(endAt).toBeLessThanOrEqual(parents[parent ?? -1]?.endAt ?? -1)
+    }
+  })
+
+  test('a whole document is one chunk of as many tokens as it has', async () => {
+    const recipe = recipeOf(manifest, { chunking: { kind: 'document' } })
+    const { chunks, cut } = await prepareDocument({ title: 'T', text: manual }, recipe, tokenizer.count)
+    expect(chunks).toMatchObject([{ context: 'T\n', text: manual, startAt: 0, endAt: manual.length }])
+    expect(chunks[0]?.tokens).toBeGreaterThan(512)
+    expect(cut).toBe(0)
+  })
+
+  test('what means nothing to the model is in no chunk, and is counted', async () => {
+    const { chunks, cut } = await prepareDocument(
+      { title: null, text: '\ue000\ue001' },
+      recipeOf(manifest, {}),
+      async (texts) => texts.map((text) => 2 + text.replaceAll(/[\ue000-\uf8ff]/g, '').length),
+    )
+    expect({ chunks, cut }).toEqual({ chunks: [], cut: 2 })
+  })
+
+  test('chunks know their pages', async () => {
+    const text = `${LONG}\n\n${LONG}`
+    const layout = [
+      { kind: 'page', number: 1, start: 0 },
+      { kind: 'page', number: 2, start: LONG.length },
+    ] as const
+    const recipe = recipeOf(manifest, { chunking: { size: 128 } })
+    const { chunks } = await prepareDocument({ title: null, text, layout }, recipe, tokenizer.count)
+    expect(chunks[0]?.place).toEqual({ page: 1 })
+    expect(chunks.at(-1)?.place).toEqual({ page: 2 })
+  })
+
+  test.each([
+    [[], 0, 5, null],
+    [[{ kind: 'sheet', number: 1, name: 'Prices', start: 0 }], 2, 4, { sheet: 'Prices' }],
+    [[{ kind: 'slide', number: 3, start: 0 }], 2, 4, { slide: 3 }],
+    [[{ kind: 'page', number: 1, start: 10 }], 2, 4, null],
+    [
+      [
+        { kind: 'page', number: 1, start: 0 },
+        { kind: 'page', number: 2, start: 10 },
+      ],
+      4,
+      10,
+      { page: 1 },
+    ],
+    [
+      [
+        { kind: 'page', number: 1, start: 0 },
+        { kind: 'page', number: 2, start: 10 },
+      ],
+      4,
+      11,
+      { page: 1, pageTo: 2 },
+    ],
+  ] as [LayoutPart[], number, number, unknown][])(
+    'the place of a span: %j %d to %d',
+    (layout, start, end, place) => {
+      expect(placeOf(layout, start, end)).toEqual(place)
+    },
+  )
 })

@@ -1,4 +1,4 @@
-import { canonicalJson, type Recipe, recipeHash, recipeOf } from '@millrace/flow'
+import { canonicalJson, changedRecipe, type Recipe, recipeHash, recipeOf } from '@millrace/flow'
 import { describe, expect, test } from 'vitest'
 import { BGE_ZH, MINILM, manifestOf } from './models.js'
 
@@ -91,4 +91,49 @@ describe('the hash of a recipe', () => {
 
 test('canonical JSON sorts keys at every depth and leaves lists as they are', () => {
   expect(canonicalJson({ b: [{ d: 1, c: 2 }, 'x'], a: null })).toBe('{"a":null,"b":[{"c":2,"d":1},"x"]}')
+})
+
+describe('each kind of chunking', () => {
+  test('has defaults of its own', () => {
+    const of = (kind: 'markdown' | 'document' | 'parent' | 'sentence') =>
+      recipeOf(minilm, { chunking: { kind } }).chunking
+    expect(of('markdown')).toMatchObject({ size: 256, context: 'headings' })
+    expect(of('document')).toMatchObject({ pooling: 'mean', context: 'title' })
+    expect(of('parent')).toMatchObject({ size: 128, parentSize: 512 })
+    expect(Object.keys(of('sentence')).toSorted()).toEqual(['context', 'kind', 'overlap', 'size', 'version'])
+  })
+
+  test.each([
+    { pooling: 'max' },
+    { parentSize: 512 },
+    { kind: 'parent', size: 256, parentSize: 128 },
+    { kind: 'document', overlap: 8 },
+    { template: 'About {subject}' },
+    { template: '{title} '.repeat(200) },
+  ] as const)('%o is refused', (chunking) => {
+    expect(() => recipeOf(minilm, { chunking })).toThrow(expect.objectContaining({ code: 'BAD_CHUNKING' }))
+  })
+})
+
+describe('a recipe that exists', () => {
+  const old: Recipe = {
+    ...recipe,
+    cleaning: { version: 1, steps: { newlines: true, nfc: false } },
+    chunking: { version: 1, kind: 'structure', size: 200, overlap: 0, context: 'title' },
+  }
+
+  test('keeps its version and what is not wished', () => {
+    expect(changedRecipe(old, minilm, {})).toEqual(old)
+    expect(changedRecipe(old, minilm, { chunking: { size: 100 }, cleaning: { nfc: true } })).toEqual({
+      ...old,
+      cleaning: { version: 1, steps: { newlines: true, nfc: true } },
+      chunking: { ...old.chunking, size: 100 },
+    })
+  })
+
+  test("takes another kind's defaults along with the kind", () => {
+    expect(changedRecipe(old, minilm, { chunking: { kind: 'parent' } }).chunking).toEqual(
+      recipeOf(minilm, { chunking: { kind: 'parent' } }).chunking,
+    )
+  })
 })

@@ -165,13 +165,21 @@ async function createView(tx: Tx, name: string, generationId: number): Promise<v
     join millrace.documents d on d.id = c.document_id`)
 }
 
-/** What a generation is made with; undefined when it is gone. */
+/** What the vectors of a generation are made with. */
+export interface GenerationModel {
+  readonly model: string
+  readonly revision: string
+  /** How the windows of a long text become one vector; null: as the model does it. */
+  readonly pooling: 'mean' | 'max' | null
+}
+
+/** Undefined when the generation is gone. */
 export async function generationModel(
   on: Session,
   generationId: number,
-): Promise<{ readonly model: string; readonly revision: string } | undefined> {
-  const found = await on.query<{ model: string; revision: string }>(
-    `select model, recipe ->> 'revision' as revision from millrace.generations where id = $1`,
+): Promise<GenerationModel | undefined> {
+  const found = await on.query<GenerationModel>(
+    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling from millrace.generations where id = $1`,
     [generationId],
   )
   return found[0]

@@ -37,6 +37,7 @@ export {
 export {
   type DomainRow,
   deleteDomain,
+  type GenerationModel,
   generationModel,
   getDomain,
   insertDomain,
@@ -45,6 +46,12 @@ export {
   updateDomain,
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export {
+  type ExternalChunk,
+  type ExternalDocument,
+  externalChunks,
+  storeExternal,
+} from './external.js'
 export {
   type Fetched,
   noteFetched,

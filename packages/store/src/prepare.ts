@@ -178,7 +178,7 @@ const PARENT_COLUMNS = [
   column('place', nullable(jsonb), (row: FlatParent) => placeJson(row.place)),
 ]
 
-async function insertChunks(
+export async function insertChunks(
   tx: Tx,
   generationId: number,
   documents: readonly PreparedDocument[],
@@ -309,7 +309,7 @@ async function markPrepared(
 const sumTokens = (documents: readonly PreparedDocument[]): number =>
   documents.reduce((sum, { chunks }) => sum + chunks.reduce((part, chunk) => part + chunk.tokens, 0), 0)
 
-async function countPrepared(
+export async function countPrepared(
   tx: Tx,
   ingestionId: number,
   documents: readonly PreparedDocument[],

@@ -20,8 +20,16 @@ export async function publish(tx: Tx, generationId: number, documentIds: readonl
      returning d.id`,
     [generationId, documentIds],
   )
-  if (complete.length === 0) return
-  const ids = complete.map((row) => row.id)
+  await publishReady(
+    tx,
+    generationId,
+    complete.map((row) => row.id),
+  )
+}
+
+/** Makes the revision of documents that are ready the one that readers see, and what was before it goes. */
+export async function publishReady(tx: Tx, generationId: number, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return
   await tx.query(
     `insert into millrace.published as p (generation_id, document_id, revision, title, metadata)
      select $1, d.id, d.revision, d.title, d.metadata from millrace.documents d where d.id = any($2)
@@ -30,14 +38,14 @@ export async function publish(tx: Tx, generationId: number, documentIds: readonl
     [generationId, ids],
   )
   const gone = await tx.query<{ text_hash: Buffer }>(
-    `delete from millrace.chunks c using millrace.documents d
-     where d.id = any($2) and c.document_id = d.id and c.generation_id = $1 and c.revision <> d.revision
+    `delete from millrace.chunks c using millrace.documents d, unnest($2::bigint[]) as given (id)
+     where d.id = given.id and c.document_id = d.id and c.generation_id = $1 and c.revision <> d.revision
      returning c.text_hash`,
     [generationId, ids],
   )
   await tx.query(
-    `delete from millrace.parents c using millrace.documents d
-     where d.id = any($2) and c.document_id = d.id and c.generation_id = $1 and c.revision <> d.revision`,
+    `delete from millrace.parents c using millrace.documents d, unnest($2::bigint[]) as given (id)
+     where d.id = given.id and c.document_id = d.id and c.generation_id = $1 and c.revision <> d.revision`,
     [generationId, ids],
   )
   await markOrphans(

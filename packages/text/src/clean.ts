@@ -1,10 +1,15 @@
 import { htmlComments } from './cleaning/comments.js'
 import { controls } from './cleaning/controls.js'
+import { html } from './cleaning/html.js'
+import { softHyphens } from './cleaning/hyphens.js'
 import { frontMatter } from './cleaning/matter.js'
 import { newlines } from './cleaning/newlines.js'
 import { nfc } from './cleaning/nfc.js'
+import { pageHeaders } from './cleaning/pages.js'
+import { symbolRuns } from './cleaning/symbols.js'
 import { tables } from './cleaning/tables.js'
 import { whitespace } from './cleaning/whitespace.js'
+import { fullWidth } from './cleaning/width.js'
 import type { Rewritten, Span, SpanMap } from './edits.js'
 
 /** Part of the recipe: raised whenever the same text and options would come out differently. */
@@ -12,12 +17,17 @@ export const CLEANING_VERSION = 1
 
 /** The steps, in the order in which they run. */
 export const CLEANING_STEPS = [
+  'pageHeaders',
   'newlines',
   'controls',
+  'softHyphens',
+  'fullWidth',
   'nfc',
   'frontMatter',
   'htmlComments',
+  'html',
   'tables',
+  'symbolRuns',
   'whitespace',
 ] as const
 
@@ -27,26 +37,36 @@ export type CleaningStep = (typeof CLEANING_STEPS)[number]
 export type CleaningOptions = Readonly<Record<CleaningStep, boolean>>
 
 export const CLEANING_DEFAULTS: CleaningOptions = {
+  pageHeaders: true,
   newlines: true,
   controls: true,
+  softHyphens: true,
+  fullWidth: true,
   nfc: true,
   frontMatter: true,
   htmlComments: true,
+  html: true,
   tables: true,
+  symbolRuns: true,
   whitespace: true,
 }
 
-const STEPS: Readonly<Record<CleaningStep, (text: string) => Rewritten | null>> = {
+const STEPS: Readonly<Record<CleaningStep, (text: string, pages: readonly number[]) => Rewritten | null>> = {
+  pageHeaders,
   newlines,
   controls,
+  softHyphens,
+  fullWidth,
   nfc,
   frontMatter,
   htmlComments,
+  html,
   tables,
+  symbolRuns,
   whitespace,
 }
 
-/** Removing a comment can uncover front matter, and the other way round: this often, then what is left stays. */
+/** Removing a comment or a tag can uncover another, or front matter: this often, then what is left stays. */
 const MARKUP_PASSES_MAX = 8
 
 /** A cleaned text and the way back to the text as submitted. */
@@ -60,26 +80,38 @@ export interface Cleaned {
   readonly span: (start: number, end: number) => Span
 }
 
-/** Cleans a text, a document's or a query's. Cleaning a cleaned text changes nothing. Linear in the text's length. */
-export function clean(text: string, options: CleaningOptions = CLEANING_DEFAULTS): Cleaned {
+/**
+ * Cleans a text, a document's or a query's. Cleaning a cleaned text changes nothing. Linear in the text's length.
+ * @param options a step that is not named is off: older recipes do not know it
+ * @param pages where pages start in the text, ascending, for `pageHeaders`; without them form feeds part pages
+ */
+export function clean(
+  text: string,
+  options: Partial<CleaningOptions> = CLEANING_DEFAULTS,
+  pages: readonly number[] = [],
+): Cleaned {
   const maps: SpanMap[] = []
   let current = text
   const run = (step: CleaningStep): boolean => {
-    const rewritten = options[step] ? STEPS[step](current) : null
+    const rewritten = options[step] === true ? STEPS[step](current, pages) : null
     if (rewritten === null) return false
     current = rewritten.text
     maps.push(rewritten.map)
     return true
   }
 
+  run('pageHeaders')
   run('newlines')
   run('controls')
+  run('softHyphens')
+  run('fullWidth')
   run('nfc')
   for (let pass = 0; pass < MARKUP_PASSES_MAX; pass++) {
-    const changed = [run('frontMatter'), run('htmlComments')]
+    const changed = [run('frontMatter'), run('htmlComments'), run('html')]
     if (!changed.includes(true)) break
   }
   run('tables')
+  run('symbolRuns')
   run('whitespace')
 
   const span = (start: number, end: number): Span =>

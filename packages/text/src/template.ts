@@ -53,7 +53,7 @@ export async function fitContexts(
 ): Promise<string[]> {
   const whole = paths.map((path) => render(template, title, path))
   const distinct = [...new Set(whole)].filter((context) => context !== '')
-  const counts = distinct.length === 0 ? [] : await count(distinct)
+  const counts = distinct.length === 0 ? [] : await count(distinct.map((context) => context.trimEnd()))
   const tokens = new Map(distinct.map((context, index) => [context, counts[index] ?? 0]))
   const fitted = new Map<string, string>()
   for (const [index, context] of whole.entries()) {
@@ -72,7 +72,7 @@ async function shorten(
 ): Promise<string> {
   for (let from = 1; from < path.length; from++) {
     const context = render(template, title, path.slice(from))
-    const [tokens = 0] = await count([context])
+    const [tokens = 0] = await count([context.trimEnd()])
     if (tokens <= max) return context
   }
   const context = render(template, title, path.slice(-1))

@@ -5,6 +5,7 @@ import {
   type Domain,
   deleteDomain,
   findDomain,
+  isExternal,
   listDomains,
 } from '@millrace/flow'
 import { countDocuments, type DocumentCounts, NO_DOCUMENTS } from '@millrace/store'
@@ -99,9 +100,11 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   )
 }
 
-/** A model whose files have gone since is absent. */
-export const stateOf = (engine: Engine, id: string) =>
-  engine.models().some((model) => model.id === id) ? engine.state(id) : 'absent'
+/** A model whose files have gone since is absent. Where vectors are brought, there is none to load. */
+export function stateOf(engine: Engine, id: string) {
+  if (isExternal({ model: id })) return 'ready'
+  return engine.models().some((model) => model.id === id) ? engine.state(id) : 'absent'
+}
 
 const detail = (domain: Domain, engine: Engine, counts: ReadonlyMap<number, DocumentCounts>) => ({
   ...show(domain, engine),
@@ -117,8 +120,8 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
     dims: domain.dims,
     threshold: domain.threshold,
     levels: domain.levels.map((level) => ({ ...level, name: { ...level.name } })),
-    chunking,
-    cleaning: { ...domain.recipe.cleaning.steps },
+    chunking: isExternal(domain) ? null : chunking,
+    cleaning: isExternal(domain) ? null : { ...domain.recipe.cleaning.steps },
     storage: domain.storage,
     createdAt: domain.createdAt.toISOString(),
     updatedAt: domain.updatedAt.toISOString(),

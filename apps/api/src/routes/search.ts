@@ -31,12 +31,14 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request) => {
-      const { query, k, threshold, filter, mode } = request.body
+      const { query, vector, k, threshold, filter, mode } = request.body
       const domain = await findDomain(deps, request.params.name)
-      const found = await search(deps, domain, { query: bounded('query', query), k, threshold, filter })
+      const sought = vector === undefined ? { query: bounded('query', query ?? '') } : { vector }
+      const found = await search(deps, domain, { ...sought, k, threshold, filter })
       const language = languageOf(request)
-      const hits = found.hits.map(({ level, metadata, similarity: exact, ...hit }) => ({
+      const hits = found.hits.map(({ level, metadata, similarity: exact, headings, ...hit }) => ({
         ...hit,
+        headings: [...headings],
         similarity: Math.round(exact * SIMILARITY_SCALE) / SIMILARITY_SCALE,
         metadata: { ...metadata },
         level: level.name[language],

@@ -106,10 +106,12 @@ const folderOf = (name: string): string =>
 
 let loading: Promise<Pdfjs> | undefined
 
-/** Loaded when the first PDF comes. It wants a class that is for drawing; here nothing is drawn. */
+/** Loaded when the first PDF comes. It wants classes that are for drawing; here nothing is drawn. */
 const loadPdfjs = (): Promise<Pdfjs> => {
-  const place = globalThis as { DOMMatrix?: unknown }
+  const place = globalThis as { DOMMatrix?: unknown; ImageData?: unknown; Path2D?: unknown }
   place.DOMMatrix ??= class {}
+  place.ImageData ??= class {}
+  place.Path2D ??= class {}
   loading ??= import('pdfjs-dist/legacy/build/pdf.mjs') as Promise<Pdfjs>
   return loading
 }

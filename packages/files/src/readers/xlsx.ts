@@ -175,8 +175,7 @@ function rowsOf(bytes: Buffer, where: string, context: Context): string[][] {
         const text = textOf(cell, context)
         if (cell.isFormula && cell.value === '' && cell.type !== 'str') context.counts.withoutResult++
         if (text !== '') {
-          while (row.length < column) row.push('')
-          row[column] = text
+          row[column] = text // holes before it: a row may have a cell far out and nothing else
           characters += text.length
           // A shared text used a million times is small in the file and large here.
           if (characters > context.limits.textBytes) throw textTooLong(context.limits)

@@ -9,7 +9,15 @@ import {
   deleteDomain as removeDomain,
   updateDomain as updateRow,
 } from '@millrace/store'
-import { canonicalJson, type Recipe, type RecipeWishes, recipeHash, recipeOf } from '../recipe.js'
+import { DIMS_MAX, EXTERNAL, EXTERNAL_LEVELS, externalRecipe, isExternal, storedRecipe } from '../external.js'
+import {
+  canonicalJson,
+  changedRecipe,
+  type Recipe,
+  type RecipeWishes,
+  recipeHash,
+  recipeOf,
+} from '../recipe.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe
@@ -17,7 +25,10 @@ export interface Domain extends Omit<DomainRow, 'recipe'> {
 
 export interface DomainWishes extends RecipeWishes {
   readonly name: string
+  /** `external`: documents bring their vectors, of `dims` numbers. */
   readonly model?: string | undefined
+  /** Of an external domain, and of no other. */
+  readonly dims?: number | undefined
   readonly threshold?: number | null | undefined
   readonly levels?: readonly Level[] | undefined
 }
@@ -29,23 +40,23 @@ interface Deps {
 }
 
 /** Only what recipeOf wrote is ever stored, so what comes out is one. */
-const asDomain = (row: DomainRow): Domain => ({ ...row, recipe: row.recipe as unknown as Recipe })
+const asDomain = (row: DomainRow): Domain => ({
+  ...row,
+  recipe: isExternal(row) ? externalRecipe() : (row.recipe as unknown as Recipe),
+})
 
 /**
- * Creates a domain and starts the load of its model; its first requests wait for that.
- * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING
+ * Creates a domain and starts the load of its model, if it has one; its first requests wait for that.
+ * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL
  */
 export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Domain> {
-  const manifest = deps.engine.manifest(wishes.model ?? deps.defaultModel)
-  const recipe = recipeOf(manifest, wishes)
+  const made = wishes.model === EXTERNAL ? externalOf(wishes) : modelOf(deps, wishes)
   const row = await insertDomain(deps.db, {
     name: wishes.name,
     threshold: wishes.threshold ?? null,
-    levels: wishes.levels ?? manifest.levels,
-    model: manifest.id,
-    dims: manifest.dims,
-    recipe: { ...recipe },
-    recipeHash: recipeHash(recipe),
+    ...made,
+    levels: wishes.levels ?? made.levels,
+    recipeHash: recipeHash(made.recipe),
   })
   if (row === undefined) {
     throw new CodedError('DOMAIN_EXISTS', `There is a domain "${wishes.name}" already`, {
@@ -54,8 +65,42 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
     })
   }
   // A failed load is kept as the model's state and tried again by whoever needs it next.
-  deps.engine.load(manifest.id).catch(() => undefined)
+  if (!isExternal(row)) deps.engine.load(row.model).catch(() => undefined)
   return asDomain(row)
+}
+
+function modelOf({ engine, defaultModel }: Deps, wishes: DomainWishes) {
+  const { id, dims, levels, ...manifest } = engine.manifest(wishes.model ?? defaultModel)
+  if (wishes.dims !== undefined) {
+    throw new CodedError('BAD_DIMS', `The vectors of ${id} have ${dims} dimensions: dims cannot be chosen`, {
+      hint: `Leave dims out, or bring your own vectors with "model": "${EXTERNAL}"`,
+      details: { model: id, dims },
+    })
+  }
+  const recipe = recipeOf({ id, dims, levels, ...manifest }, wishes)
+  return { model: id, dims, levels, recipe: { ...recipe } }
+}
+
+function externalOf(wishes: DomainWishes) {
+  refuseRecipe(wishes)
+  const { dims } = wishes
+  if (dims === undefined || !Number.isInteger(dims) || dims < 1 || dims > DIMS_MAX) {
+    throw new CodedError('BAD_DIMS', `An external domain needs dims, a whole number from 1 to ${DIMS_MAX}`, {
+      hint: 'Say how many numbers each of your vectors has',
+      details: { dims },
+    })
+  }
+  return { model: EXTERNAL, dims, levels: EXTERNAL_LEVELS, recipe: storedRecipe(dims) }
+}
+
+/** What decides how a text becomes vectors, where no text does. */
+function refuseRecipe({ cleaning, chunking }: RecipeWishes): void {
+  if (cleaning === undefined && chunking === undefined) return
+  throw new CodedError(
+    'NOT_FOR_EXTERNAL',
+    'An external domain has no chunking or cleaning: its documents bring chunks',
+    { hint: 'Leave both out' },
+  )
 }
 
 export const listDomains = async ({ db }: Pick<Deps, 'db'>): Promise<Domain[]> =>
@@ -76,7 +121,7 @@ export interface DomainChange extends RecipeWishes {
 
 /**
  * Changes threshold and levels at once.
- * @throws CodedError UNKNOWN_DOMAIN; NEEDS_GENERATION for a change of the recipe, which would need every
+ * @throws CodedError UNKNOWN_DOMAIN; NOT_FOR_EXTERNAL; NEEDS_GENERATION for a change of the recipe, which would need every
  * vector anew.
  */
 export async function changeDomain(deps: Deps, name: string, change: DomainChange): Promise<Domain> {
@@ -90,17 +135,22 @@ export async function changeDomain(deps: Deps, name: string, change: DomainChang
 function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void {
   const { model, cleaning, chunking } = change
   if (model === undefined && cleaning === undefined && chunking === undefined) return
+  if (isExternal(domain)) refuseRecipe(change)
   const { recipe } = domain
-  const { version: _version, ...given } = recipe.chunking
-  const wanted = recipeOf(deps.engine.manifest(model ?? recipe.model), {
-    cleaning: { ...recipe.cleaning.steps, ...cleaning },
-    chunking: { ...given, ...chunking },
-  })
+  if (isExternal(domain) || model === EXTERNAL) {
+    if (model === undefined || model === recipe.model) return
+    throw needsGeneration(domain, ['model'])
+  }
+  const manifest = deps.engine.manifest(model ?? recipe.model)
+  const wanted = { ...changedRecipe(recipe, manifest, { cleaning, chunking }), model: manifest.id }
   const fields = (['model', 'cleaning', 'chunking'] as const).filter(
     (field) => canonicalJson(wanted[field]) !== canonicalJson(recipe[field]),
   )
-  if (fields.length === 0) return
-  throw new CodedError(
+  if (fields.length > 0) throw needsGeneration(domain, fields)
+}
+
+const needsGeneration = (domain: Domain, fields: readonly string[]) =>
+  new CodedError(
     'NEEDS_GENERATION',
     `A change of ${fields.join(', ')} needs every vector of "${domain.name}" anew`,
     {
@@ -108,7 +158,6 @@ function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void
       details: { fields },
     },
   )
-}
 
 /** @throws CodedError UNKNOWN_DOMAIN */
 export async function deleteDomain({ db }: Pick<Deps, 'db'>, name: string): Promise<void> {

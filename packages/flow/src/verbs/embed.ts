@@ -4,6 +4,7 @@ import {
   countAttempt,
   type Db,
   type FailedText,
+  type GenerationModel,
   generationModel,
   isWanted,
   type Lease,
@@ -68,10 +69,9 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
 async function embedTexts(
   deps: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  made: { readonly model: string; readonly revision: string },
+  made: GenerationModel,
 ): Promise<StoredLease> {
   const texts = await openLease(deps.db, lease, SHARED_ATTEMPTS_MAX)
-  const { model } = made
   const changed = modelChanged(deps.engine, made)
   if (changed !== undefined) {
     return await store(
@@ -84,16 +84,16 @@ async function embedTexts(
   }
   const shared = texts.filter((text) => !text.isSuspect)
   const suspects = texts.filter((text) => text.isSuspect)
-  const results = await embed(deps, lease, model, shared)
+  const results = await embed(deps, lease, made, shared)
   const stored = await store(deps, lease, shared, results, suspects.length === 0)
-  return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, model, suspects))
+  return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, made, suspects))
 }
 
 /** One at a time, each counted before it is tried, so that one that kills the process is known the next time. */
 async function embedSuspects(
   deps: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  model: string,
+  made: GenerationModel,
   suspects: readonly LeasedText[],
 ): Promise<StoredLease> {
   let stored: StoredLease = { texts: 0, tokens: 0 }
@@ -101,7 +101,7 @@ async function embedSuspects(
   for (const text of suspects) {
     const attempts = await countAttempt(deps.db, lease, text.hash)
     try {
-      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, model, [text])
+      const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, made, [text])
       stored = add(stored, await store(deps, lease, [text], results, false))
     } catch (error) {
       if (deps.signal.aborted) throw error
@@ -124,7 +124,7 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
 async function embed(
   { db, engine, signal }: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  model: string,
+  { model, pooling }: GenerationModel,
   texts: readonly LeasedText[],
 ): Promise<(Embedded | EmbedFailure)[]> {
   try {
@@ -134,6 +134,7 @@ async function embed(
       kind: 'document',
       priority: 'bulk',
       signal,
+      ...(pooling === null ? {} : { windowPooling: pooling }),
     })
   } catch (error) {
     // A server may be away for hours: the documents wait for it, they do not fail after five tries.

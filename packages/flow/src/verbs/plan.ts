@@ -1,7 +1,15 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
-import { compareDocuments, countSource, type Db, type LayoutPart, missingTexts } from '@millrace/store'
+import {
+  compareDocuments,
+  countSource,
+  type Db,
+  externalChunks,
+  type LayoutPart,
+  missingTexts,
+} from '@millrace/store'
 import { type Accepted, type Given, type Rejection, sortDocuments } from '../accept.js'
+import { externalDims } from '../external.js'
 import type { Preparation } from '../preparation.js'
 import type { Preparer } from '../preparer.js'
 import type { Settings } from '../settings.js'
@@ -82,7 +90,7 @@ export function openPlan(deps: Deps, domain: Domain, options: SubmitOptions): Op
 
   return {
     add: async (slice, bytes) => {
-      const sorted = sortDocuments(slice, deps.settings.limits)
+      const sorted = sortDocuments(slice, deps.settings.limits, externalDims(domain))
       refuse(sorted.rejected)
       const there = await compareDocuments(deps.db, domain.id, sorted.accepted)
       const prepared: Preparation[] = []
@@ -97,7 +105,11 @@ export function openPlan(deps: Deps, domain: Domain, options: SubmitOptions): Op
           counts.unknown++
           continue
         }
-        const outcome = await prepare(deps, domain, document, bytes)
+        const { vectors } = document
+        const outcome =
+          vectors === undefined
+            ? await prepare(deps, domain, document, bytes)
+            : { chunks: externalChunks(known?.id ?? NO_ID, vectors), parents: [], cut: 0, warnings: [] }
         if ('code' in outcome) {
           refuse([{ index: document.index, id: document.externalId, ...outcome }])
           continue
@@ -117,6 +129,9 @@ export function openPlan(deps: Deps, domain: Domain, options: SubmitOptions): Op
     },
   }
 }
+
+/** Of a document that is not there yet: none of its vectors are. */
+const NO_ID = 0
 
 const keyOf = (hash: Buffer): string => hash.toString('latin1')
 

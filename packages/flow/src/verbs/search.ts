@@ -3,6 +3,7 @@ import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type SearchHit, searchChunks } from '@millrace/store'
 import { CLEANING_DEFAULTS, type CleaningOptions, clean } from '@millrace/text'
 import { refuseEscapes } from '../accept.js'
+import { isExternal, needsVectors, requireVector } from '../external.js'
 import { requireSameModel } from '../models.js'
 import type { Domain } from './domains.js'
 
@@ -11,8 +12,10 @@ interface Deps {
   readonly engine: Engine
 }
 
-export interface SearchRequest {
-  readonly query: string
+/** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */
+export type Sought = { readonly query: string } | { readonly vector: readonly unknown[] }
+
+export type SearchRequest = Sought & {
   readonly k: number
   /** Undefined: the domain's; null: no cut. */
   readonly threshold?: number | null | undefined
@@ -30,8 +33,8 @@ const NO_CUT = -1
 
 /**
  * The k chunks nearest to the query, best first, none below the threshold.
- * @throws CodedError MISSING_QUERY for a blank one, INVALID_FILTER, MODEL_CHANGED, UNKNOWN_DOMAIN when it went
- * meanwhile
+ * @throws CodedError MISSING_QUERY for a blank one, INVALID_FILTER, MODEL_CHANGED, DOMAIN_NEEDS_VECTORS for a text
+ * where there is no model, VECTOR_DIMS, VECTOR_NOT_FINITE, VECTOR_ZERO, UNKNOWN_DOMAIN when it went meanwhile
  */
 export async function search(deps: Deps, domain: Domain, request: SearchRequest): Promise<SearchResult> {
   const started = performance.now()
@@ -40,12 +43,14 @@ export async function search(deps: Deps, domain: Domain, request: SearchRequest)
   if (wrong !== undefined) {
     throw new CodedError('INVALID_FILTER', wrong.message, { hint: 'No document has that in its metadata' })
   }
-  requireSameModel(deps.engine, domain.recipe)
-  const query = await embedQuery(deps.engine, domain.model, request.query, domain.recipe.cleaning.steps)
+  const vector =
+    'vector' in request
+      ? requireVector(request.vector, domain.dims)
+      : await vectorOf(deps.engine, domain, request.query)
   const embedded = performance.now()
   const hits = await searchChunks(deps.db, {
     domain: domain.name,
-    vector: query.vector,
+    vector,
     k: request.k,
     threshold: request.threshold === null ? NO_CUT : (request.threshold ?? null),
     filter: request.filter ?? {},
@@ -71,12 +76,18 @@ function refuseOperators(filter: Readonly<Record<string, unknown>>): void {
   )
 }
 
+async function vectorOf(engine: Engine, domain: Domain, query: string): Promise<Float32Array> {
+  if (isExternal(domain)) throw needsVectors(domain.name, 'Send vector instead of query')
+  requireSameModel(engine, domain.recipe)
+  return (await embedQuery(engine, domain.model, query, domain.recipe.cleaning.steps)).vector
+}
+
 /** Queries are cleaned as documents are. */
 async function embedQuery(
   engine: Engine,
   model: string,
   text: string,
-  cleaning: CleaningOptions,
+  cleaning: Partial<CleaningOptions>,
 ): Promise<Embedded> {
   const query = cleanText(text, cleaning)
   if (query === '') {
@@ -87,7 +98,7 @@ async function embedQuery(
   return embedded
 }
 
-function cleanText(text: string, cleaning: CleaningOptions): string {
+function cleanText(text: string, cleaning: Partial<CleaningOptions>): string {
   if (!text.isWellFormed()) {
     throw new CodedError('INVALID_CHARACTER', 'The text contains half of a surrogate pair', {
       hint: 'Send valid UTF-8',
@@ -123,13 +134,16 @@ export interface Similarity {
 
 /**
  * How near two texts are, with the domain's model, cleaning and levels, else those of `model`.
- * @throws CodedError MISSING_TEXT when one of them is blank
+ * @throws CodedError MISSING_TEXT when one of them is blank, DOMAIN_NEEDS_VECTORS
  */
 export async function similarity(
   { engine }: Pick<Deps, 'engine'>,
   texts: { readonly a: string; readonly b: string },
   by: { readonly domain: Domain } | { readonly model: string },
 ): Promise<Similarity> {
+  if ('domain' in by && isExternal(by.domain)) {
+    throw needsVectors(by.domain.name, 'Leave domain out, or name one with a model')
+  }
   const model = 'domain' in by ? by.domain.model : by.model
   const cleaning = 'domain' in by ? by.domain.recipe.cleaning.steps : CLEANING_DEFAULTS
   const levels = 'domain' in by ? by.domain.levels : engine.manifest(model).levels

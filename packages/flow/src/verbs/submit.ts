@@ -12,6 +12,7 @@ import {
   sealIngestion,
   storeFile,
   type Tx,
+  type Upserted,
   upsertDocuments,
 } from '@millrace/store'
 import {
@@ -21,6 +22,7 @@ import {
   type SubmittedDocument,
   sortDocuments,
 } from '../accept.js'
+import { externalDims, keepVectors } from '../external.js'
 import type { Log } from '../log.js'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
@@ -51,6 +53,9 @@ interface Deps {
 interface Target {
   readonly id: number
   readonly name: string
+  readonly generationId: number
+  readonly model: string
+  readonly dims: number
 }
 
 /** The bytes of a file that was accepted, by its place in the submission. */
@@ -93,15 +98,17 @@ export async function submitDocuments(
   const { accepted, rejected } = sortDocuments(
     given.map((document, index) => ({ document, index })),
     deps.settings.limits,
+    externalDims(domain),
   )
   if (accepted.length === 0) throw noDocuments(rejected, given.length)
   const written = await deps.db.transact(async (tx) => {
     const ingestion = await insertIngestion(tx, domain.id, { ...options, openSeconds: null })
     if (ingestion === undefined) throw unknownDomain(domain.name)
     const to = { domainId: domain.id, ingestionId: ingestion, ...options, tracked: options.sync !== null }
-    const ids: number[][] = []
+    const ids: (readonly number[])[] = []
     for (const slice of slices(accepted)) {
-      ids.push([...(await upsertDocuments(tx, { ...to, ...deps.settings }, slice)).ids])
+      const upserted = await upsertDocuments(tx, { ...to, ...deps.settings }, slice)
+      ids.push(await toPrepare(tx, domain, ingestion, slice, upserted))
     }
     await addRejections(tx, ingestion, countRejections(rejected))
     await sealIngestion(tx, ingestion)
@@ -144,6 +151,7 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
     if (id === undefined) throw unknownDomain(domain.name)
     const to = { domainId: domain.id, ingestionId: id, ...options, tracked: true, ...deps.settings }
     const upserted = await upsertDocuments(tx, to, documents)
+    const ids = await toPrepare(tx, domain, id, documents, upserted)
     for (const document of documents) {
       const row = upserted.written.get(document.externalId)
       if (document.file !== null && row !== undefined && bytes !== undefined) {
@@ -162,13 +170,13 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
     await addRejections(tx, id, countRejections(again, rejected))
     // Last, since workers hold documents before they hold their ingestion.
     if (!(await renewIngestion(tx, id, OPEN_SECONDS))) throw ended(id)
-    return { id, ids: upserted.ids, again }
+    return { id, ids, again }
   }
 
   return {
     add: async (slice, bytes) => {
       given += slice.length
-      const sorted = sortDocuments(slice, deps.settings.limits)
+      const sorted = sortDocuments(slice, deps.settings.limits, externalDims(domain))
       refuse(sorted.rejected)
       if (ingestion === undefined && sorted.accepted.length === 0) {
         early = countRejections(sorted.rejected, early)
@@ -192,6 +200,20 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
       if (ingestion !== undefined) await abandonIngestion(deps.db, ingestion, reason, given)
     },
   }
+}
+
+/** What a worker has to prepare: nothing where documents bring their vectors, which are kept at once. */
+async function toPrepare(
+  tx: Tx,
+  domain: Target,
+  ingestionId: number,
+  documents: readonly Accepted[],
+  { ids, written }: Upserted,
+): Promise<readonly number[]> {
+  if (externalDims(domain) === null) return ids
+  const to = { generationId: domain.generationId, ingestionId }
+  if (!(await keepVectors(tx, to, documents, written))) throw unknownDomain(domain.name)
+  return []
 }
 
 async function enqueue(deps: Deps, ingestion: number, ids: readonly (readonly number[])[]): Promise<void> {
@@ -220,12 +242,15 @@ const ended = (id: number) =>
     details: { ingestion: String(id) },
   })
 
-/** Consecutive documents of at most SLICE_BYTES of text together; a longer one alone. */
-export function slices<T extends Pick<NewDocument, 'text'>>(documents: readonly T[]): T[][] {
+/** Consecutive documents of at most SLICE_BYTES of text and vectors together; a longer one alone. */
+export function slices<T extends Pick<NewDocument, 'text'> & Pick<Accepted, 'vectors'>>(
+  documents: readonly T[],
+): T[][] {
   const parts: T[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const document of documents) {
-    const size = Buffer.byteLength(document.text)
+    const vectors = document.vectors?.reduce((sum, { vector }) => sum + vector.byteLength, 0) ?? 0
+    const size = Buffer.byteLength(document.text) + vectors
     if (bytes + size > SLICE_BYTES) {
       parts.push([])
       bytes = 0
