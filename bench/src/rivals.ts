@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { ROOT } from './place.js'
 
@@ -21,4 +22,12 @@ export async function openRivals(): Promise<string> {
     await writeFile(INSTALLED, hash)
   }
   return RIVALS
+}
+
+/**
+ * A module of the rivals' folder; they are installed first when they are not there.
+ * @typeParam T what of it is used; nothing checks that it is so
+ */
+export async function importRival<T>(file: string): Promise<T> {
+  return import(pathToFileURL(join(await openRivals(), file)).href)
 }

@@ -1,10 +1,10 @@
 import { join } from 'node:path'
-import { env, pipeline } from '@huggingface/transformers'
 import { coresAvailable, dot, type Engine, embedAll, type LocalManifest, openEngine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { type Figure, figure } from '../figure.js'
 import { toHub } from '../hub.js'
 import { ROOT } from '../place.js'
+import { importRival } from '../rivals.js'
 import { withDynamic } from './dynamic.js'
 import { inFolder } from './folder.js'
 import { best, type Lap, race } from './race.js'
@@ -92,6 +92,18 @@ async function against(
   }
 }
 
+/** What is used of transformers.js, which is no dependency of this package. */
+interface Transformers {
+  readonly env: { allowRemoteModels: boolean; localModelPath: string }
+  pipeline(task: 'feature-extraction', model: string, options: object): Promise<Extractor>
+}
+
+interface Extractor {
+  (texts: string[], options: object): Promise<{ readonly data: Float32Array }>
+  tokenizer(text: string, options: object): { readonly input_ids: { readonly dims: readonly number[] } }
+  dispose(): Promise<unknown>
+}
+
 interface Theirs {
   embed(texts: readonly string[], batch: number): Promise<Float32Array[]>
   countTokens(texts: readonly string[]): number
@@ -104,6 +116,7 @@ async function openTheirs(dir: string, manifest: LocalManifest, hub: string): Pr
   if (pooling !== 'cls' && pooling !== 'mean')
     throw new TypeError(`transformers.js has no pooling ${pooling}`)
   const name = await toHub(dir, manifest, hub)
+  const { env, pipeline } = await importRival<Transformers>('transformers.mjs')
   env.allowRemoteModels = false
   env.localModelPath = hub
   const extract = await pipeline('feature-extraction', name, {
@@ -115,7 +128,7 @@ async function openTheirs(dir: string, manifest: LocalManifest, hub: string): Pr
       const vectors: Float32Array[] = []
       for (let from = 0; from < texts.length; from += batch) {
         const { data } = await extract(texts.slice(from, from + batch), { pooling, normalize: true })
-        const values = Float32Array.from(data as Float32Array)
+        const values = Float32Array.from(data)
         for (let at = 0; at < values.length; at += dims) vectors.push(values.subarray(at, at + dims))
       }
       return vectors
@@ -125,7 +138,9 @@ async function openTheirs(dir: string, manifest: LocalManifest, hub: string): Pr
         (sum, text) => sum + (extract.tokenizer(text, { truncation: true }).input_ids.dims.at(-1) ?? 0),
         0,
       ),
-    close: () => extract.dispose(),
+    close: async () => {
+      await extract.dispose()
+    },
   }
 }
 
