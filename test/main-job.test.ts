@@ -434,6 +434,7 @@ for (const backend of backends()) {
         '/similarity',
         '/v1/domains',
         '/v1/domains/{name}',
+        '/v1/chunks/preview',
         '/v1/domains/{name}/chunks/preview',
         '/v1/domains/{name}/documents',
         '/v1/domains/{name}/documents/{id}',

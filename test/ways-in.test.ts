@@ -227,6 +227,13 @@ for (const backend of backends()) {
         documents: { ready: 2, failed: 1 },
         errors: [{ code: 'FILE_ENCRYPTED', count: 1 }],
       })
+      // What its chunks would be, without keeping it.
+      const preview = new FormData()
+      preview.append('request', '{"chunking": {"size": 64}}')
+      preview.append('file', new Blob([await readFile(fixture('warranty.pdf'))]), 'warranty.pdf')
+      const previewed = await fetch(`${world.url}/v1/chunks/preview`, { method: 'POST', body: preview })
+      const { chunks } = (await previewed.json()) as { chunks: { place: unknown }[] }
+      expect(chunks.map(({ place }) => place)).toContainEqual({ page: 2 })
       const { body } = await world.call('GET', `${path}/warranty.pdf`)
       expect(body).toMatchObject({ origin: 'file', source: 'shelf', file: { format: 'pdf' } })
       expect((body.chunks as object[]).length).toBeGreaterThan(0)
@@ -259,6 +266,45 @@ for (const backend of backends()) {
       const { body } = await world.call('GET', `${path}/${encodeURIComponent(`${at}/page`)}`)
       expect(body).toMatchObject({ title: 'Green doors', origin: 'url', file: { format: 'html' } })
       expect(body.text).toContain('All doors of the house are green.')
+    })
+
+    test('the examples of docs/ingestion.md are what happens', async () => {
+      const docs = await readFile(new URL('../docs/ingestion.md', import.meta.url), 'utf8')
+      const [front = '', more = ''] = docs.split(/^## Cleaning$/m)
+      const calls = front.matchAll(
+        /curl '?http:\/\/127\.0\.0\.1:8080(\/[^\s']+)'? -H 'content-type: ([^']+)' -d '\n([^']+)'(?:\n```\n\n```json\n([\s\S]+?)\n```)?/g,
+      )
+      const checked: string[] = []
+      for (const [, path = '', type = '', body = '', shown] of calls) {
+        const answer = await world.call('POST', path, type.includes('ndjson') ? `\n${body}` : body, {
+          'content-type': type,
+        })
+        expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+        checked.push(path)
+        if (shown !== undefined) expect(answer.body).toMatchObject(JSON.parse(shown))
+        const { ingestion } = answer.body
+        if (typeof ingestion === 'string') await world.finished(ingestion)
+      }
+      expect(checked).toHaveLength(4)
+
+      // Requests of the rest: creating a domain, and previews of chunks, the last with its answer.
+      const blocks = [...more.matchAll(/```json\n([\s\S]+?)\n```/g)].map(([, json = '']) => JSON.parse(json))
+      const domains = blocks.filter((block) => 'name' in block)
+      for (const block of domains) expect((await world.call('POST', '/v1/domains', block)).status).toBe(201)
+      const previews: Body[] = []
+      for (const block of blocks.filter((each) => typeof each.text === 'string')) {
+        const { status, body } = await world.call('POST', '/v1/domains/shop/chunks/preview', block)
+        expect(status).toBe(200)
+        previews.push(body)
+      }
+      const texts = previews.map((preview) => (preview.chunks as { text: string; tokens: number }[])[0])
+      expect(texts[0]).toMatchObject({ text: 'Refunds ... 3 days after ABC arrives ★', tokens: 14 })
+      expect(texts[1]).toMatchObject({
+        text: 'Refunds ........ 3&nbsp;days <b>after</b> ABC arrives ★★★★★',
+        tokens: 35,
+      })
+      expect(previews.at(-1)).toEqual(blocks.find((block) => 'chunks' in block && 'cut' in block))
+      expect([checked.length, domains.length, previews.length]).toEqual([4, 2, 3])
     })
   })
 }

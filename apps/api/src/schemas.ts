@@ -366,12 +366,13 @@ export const searchIn = z
   })
   .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
 const span = { start: z.int().describe('UTF-16 code units in the text as submitted'), end: z.int() }
-export const previewIn = z.strictObject({
-  text: z.string(),
+/** What a preview is told beside the text. */
+export const previewRest = z.strictObject({
   title: z.string().nullable().optional(),
   chunking: chunkingIn.optional().describe("Instead of the domain's"),
   cleaning: cleaningIn.optional(),
 })
+export const previewIn = previewRest.extend({ text: z.string() })
 export const previewOut = z.object({
   model: z.string(),
   chunks: z.array(
@@ -382,6 +383,7 @@ export const previewOut = z.object({
       ...span,
       tokens: z.int().describe('Context and special tokens included'),
       overlap: z.int().describe('Characters that it shares with the chunk before it'),
+      place: place.nullable(),
       parent: z.int().nullable().describe('Index in parents'),
     }),
   ),

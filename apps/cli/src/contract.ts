@@ -37,6 +37,13 @@ export const previewSchema = z.object({
       end: z.number(),
       tokens: z.number(),
       overlap: z.number(),
+      place: z
+        .union([
+          z.object({ page: z.number(), pageTo: z.number().optional() }),
+          z.object({ sheet: z.string() }),
+          z.object({ slide: z.number() }),
+        ])
+        .nullable(),
       parent: z.number().nullable(),
     }),
   ),

@@ -131,12 +131,7 @@ export async function ingestFiles(
     ...counts,
     deleted: deletedBy(ended),
     seconds: secondsSince(started),
-    problems: [
-      ...sent.problems,
-      ...failuresOf(ended, pathOf),
-      ...cancelledOf(documents.cancelled),
-      ...skippedOf(ended),
-    ],
+    problems: [...sent.problems, ...failuresOf(ended, pathOf), ...cancelledOf(ended), ...skippedOf(ended)],
   }
 }
 
@@ -360,17 +355,27 @@ function total(ingestions: readonly Ingestion[]) {
   }
 }
 
-/** An ingestion does not say which ones. */
-const cancelledOf = (count: number): BadFile[] =>
-  count === 0
-    ? []
-    : [
-        {
-          path: count === 1 ? '1 document' : `${count} documents`,
-          code: 'SUPERSEDED',
-          message: 'submitted again or deleted before it was ready: a later submission has it',
-        },
-      ]
+/** Documents that did not come to their end. An ingestion does not say which ones. */
+const cancelledOf = (ingestions: readonly Ingestion[]): BadFile[] =>
+  ingestions.flatMap(({ id, state, documents: { cancelled } }) => {
+    if (cancelled === 0) return []
+    const path = cancelled === 1 ? '1 document' : `${cancelled} documents`
+    return state === 'cancelled'
+      ? [
+          {
+            path,
+            code: 'CANCELLED',
+            message: `ingestion ${id} was cancelled: \`millrace resume ${id}\` goes on`,
+          },
+        ]
+      : [
+          {
+            path,
+            code: 'SUPERSEDED',
+            message: 'submitted again or deleted before it was ready: a later submission has it',
+          },
+        ]
+  })
 
 /** An ingestion names one example for each code. */
 const failuresOf = (ingestions: readonly Ingestion[], pathOf: (id: string) => string): BadFile[] =>

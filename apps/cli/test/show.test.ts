@@ -296,11 +296,12 @@ test('a preview: each chunk under its facts, sums at the end', () => {
     end: 9,
     tokens: 6,
     overlap: 0,
+    place: null,
     parent: 0,
   }
   const shown = showPreview({
     model: 'm',
-    chunks: [chunk, { ...chunk, start: 5, text: 'Two.', overlap: 4 }],
+    chunks: [chunk, { ...chunk, start: 5, text: 'Two.', overlap: 4, place: { page: 2, pageTo: 3 } }],
     parents: [{ text: 'One.\nTwo.', headings: [], start: 0, end: 9 }],
     tokens: 12,
     cut: 0,
@@ -308,6 +309,6 @@ test('a preview: each chunk under its facts, sums at the end', () => {
   })
   expect(shown).toBe(
     '#0  6 tokens, 0 to 9, in parent 0, A > B\n   One.\n   Two.\n\n' +
-      '#1  6 tokens, 5 to 9, repeats 4 characters, in parent 0, A > B\n   Two.\n\n2 chunks, 1 parent, 12 tokens by m\n',
+      '#1  6 tokens, 5 to 9, repeats 4 characters, pages 2 to 3, in parent 0, A > B\n   Two.\n\n2 chunks, 1 parent, 12 tokens by m\n',
   )
 })

@@ -68,7 +68,14 @@ export {
 } from './verbs/ingestions.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
-export { type Preview, type PreviewChunk, type PreviewWishes, previewChunks } from './verbs/preview.js'
+export {
+  type Preview,
+  type PreviewBy,
+  type PreviewChunk,
+  type PreviewWishes,
+  previewChunks,
+  previewFile,
+} from './verbs/preview.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   missingText,

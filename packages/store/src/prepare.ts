@@ -2,7 +2,7 @@ import type { Db, Tx } from './connect.js'
 import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
 import { publish } from './publish.js'
 import type { LayoutPart, Origin, Place } from './schema.js'
-import { clearMarks, vectorsTable } from './vectors.js'
+import { clearMarks, markOrphans, vectorsTable } from './vectors.js'
 
 /** Documents of one ingestion whose ids lie in a range: what a prepare job names. */
 export interface DocumentRange {
@@ -101,25 +101,10 @@ export function storeChunks(
       const documents = prepared.filter((document) => held.has(document.id))
       if (documents.length === 0) return 0
       const ids = documents.map((document) => document.id)
-      await tx.query(
-        `delete from millrace.chunks c
-       where c.document_id = any($1) and c.generation_id = $2
-         and not exists (
-           select 1 from millrace.published p
-           where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
-         )`,
-        [ids, to.generationId],
-      )
-      await tx.query(
-        `delete from millrace.parents c
-       where c.document_id = any($1) and c.generation_id = $2
-         and not exists (
-           select 1 from millrace.published p
-           where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
-         )`,
-        [ids, to.generationId],
-      )
+      const dropped = await dropUnseen(tx, to.generationId, ids)
       await insertChunks(tx, to.generationId, documents)
+      // What the new revision does not use either is nobody's.
+      await markOrphans(tx, to.generationId, dropped)
       const added = await insertPending(tx, to, documents)
       await markPrepared(tx, documents, to.ownedSeconds)
       await countPrepared(tx, to.ingestionId, documents, added)
@@ -128,6 +113,20 @@ export function storeChunks(
     },
     { durable: false },
   )
+}
+
+/** Removes what was made of revisions that no reader ever saw; returns the hashes of their texts. */
+async function dropUnseen(tx: Tx, generationId: number, ids: readonly number[]): Promise<Buffer[]> {
+  const unseen = `c.document_id = any($1) and c.generation_id = $2 and not exists (
+    select 1 from millrace.published p
+    where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
+  )`
+  await tx.query(`delete from millrace.parents c where ${unseen}`, [ids, generationId])
+  const rows = await tx.query<{ text_hash: Buffer }>(
+    `delete from millrace.chunks c where ${unseen} returning c.text_hash`,
+    [ids, generationId],
+  )
+  return rows.map((row) => row.text_hash)
 }
 
 /** Locks the documents, in the order of their ids, that are still what they were when they were claimed. */

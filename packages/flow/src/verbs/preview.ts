@@ -1,10 +1,12 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
+import type { LayoutPart, Place } from '@millrace/store'
 import { isExternal, needsVectors } from '../external.js'
 import type { Preparer } from '../preparer.js'
-import { changedRecipe, type RecipeWishes } from '../recipe.js'
+import { changedRecipe, type Recipe, type RecipeWishes, recipeOf } from '../recipe.js'
 import type { Settings } from '../settings.js'
 import type { Domain } from './domains.js'
+import { type ReadDeps, textOfFile } from './read.js'
 
 interface Deps {
   readonly engine: Engine
@@ -16,6 +18,8 @@ interface Deps {
 export interface PreviewWishes extends RecipeWishes {
   readonly text: string
   readonly title?: string | null | undefined
+  /** Pages, sheets or slides of the text. */
+  readonly layout?: readonly LayoutPart[] | undefined
 }
 
 export interface PreviewChunk {
@@ -30,6 +34,8 @@ export interface PreviewChunk {
   readonly tokens: number
   /** Characters that it shares with the chunk before it. */
   readonly overlap: number
+  /** Of a file: the page, sheet or slide it is on. */
+  readonly place: Place | null
   /** Index in `parents`; null: it is shown itself. */
   readonly parent: number | null
 }
@@ -50,20 +56,23 @@ export interface Preview {
   readonly warnings: readonly string[]
 }
 
+/** Whose chunks: a domain's, or a model's with the defaults of a new domain. */
+export type PreviewBy = { readonly domain: Domain } | { readonly model: string }
+
 /**
  * The chunks that a text would have in a domain, or with other options; nothing is stored and no model runs.
- * @throws CodedError DOMAIN_NEEDS_VECTORS for an external domain, BAD_CHUNKING, INVALID_CHARACTER, TEXT_TOO_LONG, and what preparing a document throws
+ * @throws CodedError DOMAIN_NEEDS_VECTORS for an external domain, UNKNOWN_MODEL, BAD_CHUNKING, INVALID_CHARACTER,
+ * TEXT_TOO_LONG, and what preparing a document throws
  */
-export async function previewChunks(deps: Deps, domain: Domain, wishes: PreviewWishes): Promise<Preview> {
-  if (isExternal(domain)) throw needsVectors(domain.name, 'Its documents bring their chunks')
-  const { text, title = null } = wishes
+export async function previewChunks(deps: Deps, by: PreviewBy, wishes: PreviewWishes): Promise<Preview> {
+  const { text, title = null, layout } = wishes
   refuseText(text, deps.settings.limits.textBytes)
   refuseText(title ?? '', deps.settings.limits.textBytes)
-  const recipe = changedRecipe(domain.recipe, deps.engine.manifest(domain.model), wishes)
-  const modelDir = deps.engine.dir(domain.model)
-  const prepared = await deps.preparer.prepare({ modelDir, recipe, document: { title, text } })
+  const recipe = recipeBy(deps, by, wishes)
+  const modelDir = deps.engine.dir(recipe.model)
+  const prepared = await deps.preparer.prepare({ modelDir, recipe, document: { title, text, layout } })
   return {
-    model: domain.model,
+    model: recipe.model,
     chunks: prepared.chunks.map((chunk, index) => ({
       text: chunk.text,
       context: chunk.context,
@@ -72,6 +81,7 @@ export async function previewChunks(deps: Deps, domain: Domain, wishes: PreviewW
       end: chunk.endAt,
       tokens: chunk.tokens,
       overlap: Math.max(0, (prepared.chunks[index - 1]?.endAt ?? 0) - chunk.startAt),
+      place: chunk.place,
       parent: chunk.parent,
     })),
     parents: prepared.parents.map((parent) => ({
@@ -84,6 +94,35 @@ export async function previewChunks(deps: Deps, domain: Domain, wishes: PreviewW
     cut: prepared.cut,
     warnings: prepared.warnings,
   }
+}
+
+/**
+ * The same of what a file says.
+ * @throws CodedError UNREADABLE_FILE as well, with the code of a document that fails for the same reason
+ */
+export async function previewFile(
+  deps: Deps & Pick<ReadDeps, 'files'>,
+  by: PreviewBy,
+  file: Parameters<typeof textOfFile>[1],
+  wishes: Omit<PreviewWishes, 'text' | 'layout'>,
+): Promise<Preview> {
+  const { text, title, layout, warnings } = await textOfFile(deps, file).catch((error: unknown) => {
+    if (!(error instanceof CodedError) || error.retryable) throw error
+    const { message, code, hint } = error
+    throw new CodedError('UNREADABLE_FILE', message, {
+      ...(hint === undefined ? {} : { hint }),
+      details: { code },
+    })
+  })
+  const preview = await previewChunks(deps, by, { ...wishes, text, title: wishes.title ?? title, layout })
+  return { ...preview, warnings: [...warnings, ...preview.warnings] }
+}
+
+function recipeBy({ engine }: Deps, by: PreviewBy, wishes: RecipeWishes): Recipe {
+  if (!('domain' in by)) return recipeOf(engine.manifest(by.model), wishes)
+  const { domain } = by
+  if (isExternal(domain)) throw needsVectors(domain.name, 'Its documents bring their chunks')
+  return changedRecipe(domain.recipe, engine.manifest(domain.model), wishes)
 }
 
 function refuseText(text: string, bytesMax: number): void {

@@ -12,7 +12,8 @@ import {
 } from '@millrace/store'
 import type { Settings } from '../settings.js'
 
-interface File {
+/** A file whose bytes are here. */
+export interface File {
   readonly name: string
   readonly mediaType?: string | undefined
   readonly bytes: Uint8Array

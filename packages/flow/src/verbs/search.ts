@@ -105,7 +105,7 @@ function cleanText(text: string, cleaning: Partial<CleaningOptions>): string {
     })
   }
   // Front matter is a matter of files: a query that begins with --- is a query.
-  return clean(text, { ...cleaning, frontMatter: false }).text
+  return clean(text, { ...cleaning, frontMatter: false, pageHeaders: false }).text
 }
 
 /** What the SQL function refuses is the caller's to mend. */
