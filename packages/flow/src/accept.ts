@@ -108,11 +108,12 @@ function acceptText(
   const metadata = document.metadata ?? {}
   return {
     ...plain,
-    externalId: document.id ?? hex(canonicalJson([title, text])),
+    externalId: document.id ?? hex(JSON.stringify([title, text])),
     title,
     text,
     metadata,
-    contentHash: sha256(canonicalJson([title, text, metadata])),
+    // As canonicalJson of the three: a text has no keys to sort, and may have megabytes.
+    contentHash: sha256(`[${JSON.stringify(title)},${JSON.stringify(text)},${canonicalJson(metadata)}]`),
   }
 }
 
