@@ -9,21 +9,23 @@ import { markOrphans } from './vectors.js'
 export async function publish(tx: Tx, generationId: number, documentIds: readonly number[]): Promise<void> {
   if (documentIds.length === 0) return
   const complete = await tx.query<{ id: number }>(
-    `update millrace.documents d set state = 'ready', leased_until = null, updated_at = now()
+    `select d.id from millrace.documents d
      where d.id = any($2) and d.state = 'embedding'
        and not exists (
          select 1
          from millrace.chunks c
          join millrace.pending p on p.generation_id = c.generation_id and p.text_hash = c.text_hash
          where c.document_id = d.id and c.generation_id = $1 and c.revision = d.revision
-       )
-     returning d.id`,
+       )`,
     [generationId, documentIds],
   )
-  await publishReady(
-    tx,
-    generationId,
-    complete.map((row) => row.id),
+  const ids = complete.map((row) => row.id)
+  if (ids.length === 0) return
+  await publishReady(tx, generationId, ids)
+  // Last: it locks the ingestion that counts them until the commit, and everybody else who counts there waits.
+  await tx.query(
+    `update millrace.documents set state = 'ready', leased_until = null, updated_at = now() where id = any($1)`,
+    [ids],
   )
 }
 
