@@ -208,6 +208,13 @@ for (const backend of backends()) {
       const original = await fetch(`${world.url}${path}/${encodeURIComponent('notes/一 😀')}/file`)
       expect(await original.text()).toBe('# Doors\n\nThe door is green.')
       expect(original.headers.get('content-disposition')).toContain('attachment')
+      // Sent as text from then on: there is no file any more.
+      const text = await world.call('POST', path, { documents: [{ id: 'notes/一 😀', text: 'Now a text.' }] })
+      await world.finished(text.body.ingestion as string)
+      const none = await world.call('GET', `${path}/${encodeURIComponent('notes/一 😀')}/file`)
+      expect(none.body.error?.code).toBe('NO_FILE')
+      const left = await world.running.backends.db.query('select 1 from millrace.file_parts')
+      expect(left).toEqual([])
       const wrong = new FormData()
       wrong.append('what', 'x')
       const refused = await fetch(`${world.url}${path}`, { method: 'POST', body: wrong })

@@ -60,6 +60,7 @@ interface Standing {
   readonly content_hash: Buffer
   readonly state: DocumentState
   readonly source: string | null
+  readonly origin: Origin
   readonly repeated: boolean
 }
 
@@ -79,6 +80,7 @@ export async function upsertDocuments(
   const fresh = given.filter((document) => standing.get(document.externalId)?.repeated !== true)
   const changed = fresh.filter((document) => !isUnchanged(document, standing.get(document.externalId)))
   const written = await writeDocuments(tx, to, changed)
+  await dropFiles(tx, changed, standing)
   // Also what somebody else brought into this very state since it was looked at.
   const same = fresh.filter((document) => !written.has(document.externalId))
   const unchanged = await standingIds(tx, to, same, standing)
@@ -94,6 +96,21 @@ export async function upsertDocuments(
   }
 }
 
+/** The files of documents that came as files before and do not any more. */
+async function dropFiles(
+  tx: Tx,
+  written: readonly NewDocument[],
+  standing: ReadonlyMap<string, Standing>,
+): Promise<void> {
+  const ids = written
+    .filter((document) => document.origin !== 'file')
+    .flatMap((document) => standing.get(document.externalId) ?? [])
+    .filter((row) => row.origin === 'file' || row.origin === 'url')
+    .map((row) => row.id)
+  if (ids.length === 0) return
+  await tx.query('delete from millrace.file_parts where document_id = any($1)', [ids])
+}
+
 const isUnchanged = (document: NewDocument, there: Standing | undefined): boolean =>
   there !== undefined &&
   there.state === 'ready' &&
@@ -106,7 +123,7 @@ async function listStanding(
   given: readonly NewDocument[],
 ): Promise<Map<string, Standing>> {
   const rows = await on.query<Standing>(
-    `select d.id, d.external_id, d.content_hash, d.state, d.source,
+    `select d.id, d.external_id, d.content_hash, d.state, d.source, d.origin,
        $4 and exists (
          select 1 from millrace.ingestion_seen s where s.ingestion_id = $2 and s.document_id = d.id
        ) as repeated

@@ -197,7 +197,8 @@ async function receiveStream(
   try {
     await receive(request, deps, (slice, bytes) => submission.add(slice, bytes))
   } catch (error) {
-    await submission.abandon(messageOf(error))
+    // Should this fail too, the sweep does it; what went wrong first is what the caller has to know.
+    await submission.abandon(messageOf(error)).catch(() => undefined)
     throw error
   }
   return submission.end()

@@ -1,4 +1,4 @@
-import { CodedError } from '@millrace/errors'
+import { CodedError, codeOf } from '@millrace/errors'
 import {
   abandonIngestion,
   addRejections,
@@ -80,6 +80,8 @@ const SLICE_BYTES = 4 * 1024 * 1024
 const RANGE_DOCUMENTS = 32
 /** Refusals that an answer lists; all are counted. */
 export const REJECTED_SHOWN = 1_000
+/** Postgres's foreign_key_violation: the domain went while its documents were being received. */
+const NO_PARENT = '23503'
 /** How long a stream may be silent before the sweep takes its receiver for dead, in seconds. */
 const OPEN_SECONDS = 120
 
@@ -183,7 +185,11 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
         return
       }
       const rejected = countRejections(sorted.rejected, early)
-      const written = await deps.db.transact((tx) => write(tx, sorted.accepted, rejected, bytes))
+      const written = await deps.db
+        .transact((tx) => write(tx, sorted.accepted, rejected, bytes))
+        .catch((error: unknown) => {
+          throw codeOf(error) === NO_PARENT ? unknownDomain(domain.name) : error
+        })
       ingestion = written.id
       early = []
       accepted += sorted.accepted.length - written.again.length
