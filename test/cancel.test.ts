@@ -35,7 +35,7 @@ import { backends, type Place } from './support/backends.js'
 import { TEST_ENV } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
-const POLICY = { leasesMax: 1, leaseTokens: 60, leaseTexts: 3, leaseSeconds: 600 }
+const POLICY = { workers: 1, leasesMax: 1, leaseTokens: 60, leaseTexts: 3, leaseSeconds: 600 }
 
 const documents = (count: number, seed: string) =>
   Array.from({ length: count }, (_, i) => ({ id: `${seed}-${i}`, text: `Note ${i} of series ${seed}.` }))

@@ -20,7 +20,7 @@ import { backends, type Place } from './support/backends.js'
 import { TEST_ENV } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
-const POLICY = { leasesMax: 8, leaseTokens: 1_000, leaseTexts: 100, leaseSeconds: 600 }
+const POLICY = { workers: 1, leasesMax: 8, leaseTokens: 1_000, leaseTexts: 100, leaseSeconds: 600 }
 
 /** The real engine, but for a text that kills it and one that it cannot embed. */
 const fragile = (engine: Engine): Engine => ({

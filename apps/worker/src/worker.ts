@@ -18,7 +18,7 @@ import {
   removeWorker,
   reportWorker,
   syncSources,
-  workerSlots,
+  workforce,
 } from '@millrace/store'
 import { coalesce, every } from './loop.js'
 
@@ -55,8 +55,10 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const report = () =>
     reportWorker(db, { id, host: hostname(), pid: process.pid, slots: settings.slots, tokens })
   const handOut = coalesce(async () => {
+    const { workers, slots } = await workforce(db)
     const leases = await dispatch(db, {
-      leasesMax: QUEUE_FACTOR * (await workerSlots(db)),
+      leasesMax: QUEUE_FACTOR * slots,
+      workers,
       leaseTokens: settings.leaseTokens,
       leaseTexts: LEASE_TEXTS_MAX,
       leaseSeconds: settings.leaseSeconds,

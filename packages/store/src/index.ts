@@ -144,5 +144,6 @@ export {
   removeWorker,
   reportWorker,
   type WorkerRow,
-  workerSlots,
+  type Workforce,
+  workforce,
 } from './workers.js'

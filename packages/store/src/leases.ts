@@ -14,6 +14,8 @@ export interface Lease {
 export interface DispatchPolicy {
   /** Leases that may be out at a time. */
   readonly leasesMax: number
+  /** Living workers. */
+  readonly workers: number
   /** Tokens a lease is filled to; one longer text is a lease of its own. */
   readonly leaseTokens: number
   /** Texts in a lease at most. */
@@ -47,28 +49,31 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
 }
 
 /** A lease is not filled to less: what it costs to hand out would show. */
-const LEASE_TOKENS_MIN = 1_024
+const LEASE_TOKENS_MIN = 2_048
+/** More free texts than this are much. */
+const SAMPLE_TEXTS = 10_000
 
 /**
- * Tokens to fill leases to: while much is free, as many as the policy says; of the last of it each lease gets an equal
- * share, so that at the end no worker sits on four full leases while the others have nothing to do.
+ * Tokens to fill leases to: while much is free or more is being prepared, as many as the policy says; of the last of it
+ * each lease gets an equal share, so that at the end no worker sits on four full leases while the others have nothing to
+ * do.
  */
-async function shareOf(tx: Tx, { leasesMax, leaseTokens }: DispatchPolicy): Promise<number> {
-  // Enough for every lease, at one token a text, would be too many to look at: what is sampled is the start of the line.
+async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPolicy): Promise<number> {
+  if (workers < 2 || leasesMax === 0) return leaseTokens
   const free = one(
-    await tx.query<{ texts: number; tokens: number }>(
-      `select count(*)::int as texts, coalesce(sum(tokens), 0)::int as tokens
+    await tx.query<{ texts: number; tokens: number; more: boolean }>(
+      `select count(*)::int as texts, coalesce(sum(tokens), 0)::int as tokens,
+         exists (
+           select 1 from millrace.ingestions where state = 'running' and (not sealed or received + preparing > 0)
+         ) as more
        from (select tokens from millrace.pending where lease_id is null limit $1) free`,
       [SAMPLE_TEXTS],
     ),
     'free texts',
   )
-  if (free.texts === SAMPLE_TEXTS || leasesMax === 0) return leaseTokens
+  if (free.more || free.texts === SAMPLE_TEXTS) return leaseTokens
   return Math.min(leaseTokens, Math.max(LEASE_TOKENS_MIN, Math.ceil(free.tokens / leasesMax)))
 }
-
-/** More free texts than this are much. */
-const SAMPLE_TEXTS = 10_000
 
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {

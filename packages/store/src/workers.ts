@@ -27,17 +27,22 @@ export async function removeWorker(db: Db, id: string): Promise<void> {
   await db.query('delete from millrace.workers where id = $1', [id])
 }
 
-/** Leases that all living workers together can work on at once. */
-export async function workerSlots(db: Db): Promise<number> {
-  const row = one(
-    await db.query<{ slots: number }>(
-      `select coalesce(sum(slots), 0)::int as slots from millrace.workers
+export interface Workforce {
+  readonly workers: number
+  /** Leases that they can work on at once, together. */
+  readonly slots: number
+}
+
+/** The living workers. */
+export async function workforce(db: Db): Promise<Workforce> {
+  return one(
+    await db.query<Workforce>(
+      `select count(*)::int as workers, coalesce(sum(slots), 0)::int as slots from millrace.workers
        where seen_at > now() - make_interval(secs => $1)`,
       [DEAD_SECONDS],
     ),
-    'slots',
+    'workers',
   )
-  return row.slots
 }
 
 export interface LivingWorker extends WorkerRow {
