@@ -30,7 +30,7 @@ for (const backend of backends()) {
         } else if (request.url === '/page') {
           response.writeHead(200, { 'content-type': 'text/html' })
           response.end('<title>Green doors</title><h1>Doors</h1><p>All doors of the house are green.</p>')
-        } else response.writeHead(404).end()
+        } else response.writeHead(request.url === '/busy' ? 503 : 404).end()
       })
       site.listen(0, 'localhost')
       await once(site, 'listening')
@@ -67,6 +67,7 @@ for (const backend of backends()) {
           `{"id":"e","text":"${'long '.repeat(1_000)}"}`,
           '{"id":"a/ä 😀","text":"The same id once more."}',
           '{"id":"f","text":"x","metadata":{"__proto__":{"x":1}}}',
+          '{"id":"g\\u0000","text":"NUL in an id"}',
           '{"text":"The last line has no id and no end."}',
         ].join('\n'),
       )
@@ -75,7 +76,7 @@ for (const backend of backends()) {
         index,
         code,
       ])
-      expect(body).toMatchObject({ accepted: 2, rejectedTotal: 6 })
+      expect(body).toMatchObject({ accepted: 2, rejectedTotal: 7 })
       expect(rejected).toEqual([
         [2, 'INVALID_JSON'],
         [3, 'INVALID_REQUEST'],
@@ -83,6 +84,7 @@ for (const backend of backends()) {
         [5, 'LINE_TOO_LONG'],
         [6, 'DUPLICATE_ID'],
         [7, 'INVALID_JSON'],
+        [8, 'INVALID_CHARACTER'],
       ])
       await world.finished(body.ingestion as string)
       expect(await ids(path)).toContain('a/ä 😀')
@@ -258,6 +260,8 @@ for (const backend of backends()) {
             { id: 'ten', url: 'http://10.0.0.1/' },
             { id: 'away', url: `${at}/away` },
             { id: 'gone', url: `${at}/gone` },
+            { id: 'busy', url: `${at}/busy` },
+            { id: 'text', text: 'A text beside them is none the worse.' },
             { id: 'ftp', url: 'ftp://localhost/x' },
           ],
         },
@@ -265,10 +269,10 @@ for (const backend of backends()) {
       )
       expect(submitted.rejected).toMatchObject([{ id: 'ftp', code: 'URL_INVALID' }])
       const done = await world.finished(submitted.ingestion)
-      expect(done.documents).toMatchObject({ ready: 1, failed: 4 })
+      expect(done.documents).toMatchObject({ ready: 2, failed: 5 })
       expect(done.errors.map(({ code, count }) => [code, count])).toEqual([
         ['URL_REFUSED', 3],
-        ['URL_STATUS', 1],
+        ['URL_STATUS', 2],
       ])
       const { body } = await world.call('GET', `${path}/${encodeURIComponent(`${at}/page`)}`)
       expect(body).toMatchObject({ title: 'Green doors', origin: 'url', file: { format: 'html' } })

@@ -41,6 +41,12 @@ describe('decode', () => {
     })
   })
 
+  test('a short UTF-8 text with several damaged places too', () => {
+    const bytes = Buffer.from('Größe und Maß für süße Äpfel, schöne Grüße. '.repeat(3))
+    for (const at of [10, 40, 70]) bytes[at] = 0xff
+    expect(decode(bytes)).toMatchObject({ encoding: 'utf-8', warnings: [expect.stringContaining('UTF-8')] })
+  })
+
   test('UTF-8 with a damaged place stays UTF-8, and says so', () => {
     const bytes = Buffer.concat([Buffer.from('退货政策'.repeat(50)), hex('ff'), Buffer.from('完')])
     const decoded = decode(bytes)

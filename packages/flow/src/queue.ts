@@ -36,7 +36,11 @@ export interface Consumers {
 
 export interface Queues {
   /** Adding what is already there changes nothing: a job's id says what it is about. */
-  addPrepare(ranges: readonly DocumentRange[]): Promise<void>
+  /**
+   * `position`: documents of the same ingestion before these. The first ones of any ingestion go before the later ones of
+   * every other, so that ten documents do not wait for somebody else's million. Left out: as if many were before them.
+   */
+  addPrepare(ranges: readonly DocumentRange[], position?: number): Promise<void>
   addEmbed(leases: readonly Lease[]): Promise<void>
   consume(handlers: Handlers, options: ConsumeOptions): Consumers
   /** Removes every job, running ones too: for whoever knows that nobody works on them. */
@@ -74,6 +78,17 @@ interface WorkerSettings {
 
 /** Ranges that one worker prepares at once: enough to overlap reading, chunking and writing. */
 const PREPARE_CONCURRENCY = 2
+/** Documents that one job prepares, about. */
+export const RANGE_DOCUMENTS = 32
+/** Of what the sweep puts back nobody knows what was before it. */
+const LATE = 100_000
+/** The largest that BullMQ takes, the last to be done: https://docs.bullmq.io/guide/jobs/prioritized */
+const PRIORITY_MAX = 2_097_152
+const PRIORITY_DOCUMENTS = 512
+
+const priorityOf = (position: number): number =>
+  Math.min(PRIORITY_MAX, 1 + Math.floor(position / PRIORITY_DOCUMENTS))
+
 const JOB: JobsOptions = {
   attempts: 5,
   backoff: { type: 'exponential', delay: 500 },
@@ -88,13 +103,17 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
   const prepare = transport.queue<DocumentRange>('prepare')
   const embed = transport.queue<Lease>('embed')
   return {
-    addPrepare: async (ranges) => {
+    addPrepare: async (ranges, position = LATE) => {
       if (ranges.length === 0) return
       await prepare.addBulk(
-        ranges.map((range) => ({
+        ranges.map((range, index) => ({
           name: 'prepare',
           data: range,
-          opts: { ...JOB, jobId: `prepare-${range.ingestionId}-${range.from}-${range.to}` },
+          opts: {
+            ...JOB,
+            jobId: `prepare-${range.ingestionId}-${range.from}-${range.to}`,
+            priority: priorityOf(position + index * RANGE_DOCUMENTS),
+          },
         })),
       )
     },

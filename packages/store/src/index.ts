@@ -98,6 +98,7 @@ export {
   type PreparedChunk,
   type PreparedDocument,
   type PreparedParent,
+  renewDocuments,
   storeChunks,
 } from './prepare.js'
 export { type Standing, standings } from './reasons.js'

@@ -48,6 +48,15 @@ export function claimDocuments(
   )
 }
 
+/** Whoever claimed them is still at work on them. */
+export async function renewDocuments(db: Db, range: DocumentRange, ownedSeconds: number): Promise<void> {
+  await db.query(
+    `update millrace.documents set leased_until = now() + make_interval(secs => $4)
+     where ingestion_id = $1 and id between $2 and $3 and state = 'preparing'`,
+    [range.ingestionId, range.from, range.to, ownedSeconds],
+  )
+}
+
 export interface PreparedChunk {
   readonly startAt: number
   readonly endAt: number

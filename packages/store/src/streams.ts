@@ -46,6 +46,10 @@ export interface RejectedDocument {
   readonly message: string
 }
 
+/** What a caller sent may be refused for the very characters that Postgres cannot keep. */
+const storable = (value: unknown): unknown =>
+  typeof value === 'string' ? value.replaceAll('\0', '\uFFFD').toWellFormed() : value
+
 /** How many documents were not taken for one reason, and the first of them. */
 export interface RejectionCount {
   readonly code: string
@@ -82,7 +86,7 @@ export async function addRejections(
       ingestionId,
       counts.map(({ code }) => code),
       counts.map(({ count }) => count),
-      counts.map(({ example }) => JSON.stringify(example)),
+      counts.map(({ example }) => JSON.stringify(example, (_key, value: unknown) => storable(value))),
     ],
   )
   await tx.query('update millrace.ingestions set rejected = rejected + $2 where id = $1', [

@@ -97,6 +97,14 @@ describe('each step, alone', () => {
     const { start, end } = span(text.indexOf('Two'), text.indexOf('Two') + 3)
     expect(pages.join('\n').slice(start, end)).toBe('Two')
     expect(run('Notes\na\fNotes\nb', 'pageHeaders')).toBe('Notes\na\nNotes\nb')
+    // What the pages are about is no header, nor is all of a page one.
+    const items = [1, 2, 3].map((n) => `Item ${n} costs ${n} euros`)
+    expect(run(items.join('\f'), 'pageHeaders')).toBe(items.join('\n'))
+    const questions = [1, 2, 3].map((n) => `Question ${n}\nWhat is ${n * n}?`)
+    expect(run(questions.join('\f'), 'pageHeaders')).toBe(questions.join('\n'))
+    expect(run('Same\fSame\fSame', 'pageHeaders')).toBe('Same\nSame\nSame')
+    const numbered = [1, 2, 3].map((n) => `正文 ${n * n}\n第 ${n} 页`)
+    expect(words(run(numbered.join('\f'), 'pageHeaders'))).toEqual(['正文 1', '正文 4', '正文 9'])
   })
 
   test('symbolRuns: three of ASCII, one of others; Markdown goes on meaning what it does', () => {

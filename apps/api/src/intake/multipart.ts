@@ -127,6 +127,10 @@ function readMetadata(json: string): Readonly<Record<string, unknown>> | undefin
   }
 }
 
+/** A part without a type counts as text (RFC 7578, 4.4), and many clients send none: that says nothing of a file. */
+export const typeOf = ({ mimetype }: Pick<MultipartFile, 'mimetype'>): string | null =>
+  mimetype === '' || mimetype === 'text/plain' ? null : mimetype
+
 async function receive(
   part: MultipartFile,
   index: number,
@@ -151,6 +155,6 @@ async function receive(
     return { given: { index, id, refusal: { code: 'FILE_TOO_LARGE', message } }, bytes }
   }
   if (wrong !== undefined) return { given: { index, id, refusal: wrong }, bytes }
-  const file = { name: part.filename, type: part.mimetype || null, hash: hash.digest() }
+  const file = { name: part.filename, type: typeOf(part), hash: hash.digest() }
   return { given: { index, document: { ...document, file } }, bytes }
 }

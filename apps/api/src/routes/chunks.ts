@@ -5,6 +5,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import secureJson from 'secure-json-parse'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
+import { typeOf } from '../intake/multipart.js'
 import { domainName, previewIn, previewOut, previewRest, problems } from '../schemas.js'
 
 const SUMMARY =
@@ -68,7 +69,8 @@ async function receive(request: FastifyRequest, fileBytes: number) {
         hint: 'FILE_BYTES_MAX is the setting',
       })
     }
-    file = { name: part.filename, bytes, ...(part.mimetype === '' ? {} : { mediaType: part.mimetype }) }
+    const mediaType = typeOf(part)
+    file = { name: part.filename, bytes, ...(mediaType === null ? {} : { mediaType }) }
   }
   if (file === undefined) {
     throw new CodedError('INVALID_REQUEST', 'The form has no file', {

@@ -65,7 +65,7 @@ export const documentRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) 
       requireSameModel(deps.engine, domain.recipe)
       const body = request.body ?? undefined
       const options = optionsOf(request.query, body)
-      if (body?.dryRun ?? request.query.dryRun ?? false) {
+      if (body?.dryRun === true || request.query.dryRun === true) {
         const plan = openPlan(deps, domain, options)
         await receive(request, deps, (slice, bytes) => plan.add(slice, bytes))
         const planned = await plan.end()
@@ -164,6 +164,12 @@ function optionsOf(
   query: SubmitQuery,
   body: Pick<SubmitQuery, 'source' | 'sync'> | undefined,
 ): SubmitOptions {
+  if (body?.source !== undefined && query.source !== undefined && body.source !== query.source) {
+    throw new CodedError('INVALID_REQUEST', 'The body and the query name different sources', {
+      hint: 'Name it in one of them',
+      details: { body: body.source, query: query.source },
+    })
+  }
   const source = body?.source ?? query.source ?? null
   const sync = body?.sync ?? query.sync ?? null
   if (sync !== null && source === null) {

@@ -8,12 +8,13 @@ import {
   getIngestion,
   isRunning,
   type PreparedDocument,
+  renewDocuments,
   storeChunks,
 } from '@millrace/store'
 import type { Preparer } from '../preparer.js'
 import type { Settings } from '../settings.js'
 import { type Domain, findDomain } from './domains.js'
-import { type ReadDeps, readDocument } from './read.js'
+import { isToBeRead, type ReadDeps, readDocument } from './read.js'
 
 interface Deps extends ReadDeps {
   readonly engine: Engine
@@ -63,24 +64,60 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
     chunks = 0
   }
   let looked = performance.now()
-  for (const document of claimed) {
-    if (performance.now() - looked > LOOK_MS) {
-      // What is prepared is kept; what is not was cancelled with its ingestion.
-      if (!(await isRunning(deps.db, range.ingestionId))) break
-      looked = performance.now()
-    }
-    const outcome = await prepareOne(deps, domain, document)
-    if (outcome.kind === 'failed') {
-      failed.push(outcome)
-      continue
-    }
-    batch.push(outcome.document)
-    chunks += outcome.document.chunks.length
-    if (chunks >= CHUNKS_A_WRITE) await write()
+  const isCancelled = async () => {
+    if (performance.now() - looked <= LOOK_MS) return false
+    looked = performance.now()
+    return !(await isRunning(deps.db, range.ingestionId))
   }
-  await write()
+  const take = async (outcome: Outcome, atOnce: boolean) => {
+    if (outcome.kind === 'failed') failed.push(outcome)
+    else {
+      batch.push(outcome.document)
+      chunks += outcome.document.chunks.length
+    }
+    if (atOnce || chunks >= CHUNKS_A_WRITE) await write()
+  }
+  // A file may take minutes: its documents stay ours as long as somebody works on them.
+  const beat = setInterval(
+    () => void renewDocuments(deps.db, range, deps.settings.ownedSeconds).catch(() => undefined),
+    (deps.settings.ownedSeconds * 1_000) / 3,
+  )
+  try {
+    // What is here before what has to be fetched or read, and each of those written at once: none waits for a slow one.
+    for (const document of claimed.filter((each) => !isToBeRead(each))) {
+      // What is prepared is kept; what is not was cancelled with its ingestion.
+      if (await isCancelled()) break
+      await take(await prepareOne(deps, domain, document), false)
+    }
+    await write()
+    for (const some of groupsOf(claimed.filter(isToBeRead))) {
+      if (await isCancelled()) break
+      const outcomes = await Promise.allSettled(some.map((document) => prepareOne(deps, domain, document)))
+      for (const outcome of outcomes) if (outcome.status === 'fulfilled') await take(outcome.value, false)
+      await write()
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    }
+  } finally {
+    clearInterval(beat)
+  }
   return added
 }
+
+/** Pages that are fetched side by side: one that hangs holds up a few. Each may be in memory whole. */
+const FETCHED_AT_ONCE = 4
+
+/** Files one by one, since they are read one by one. */
+function groupsOf(slow: readonly ClaimedDocument[]): ClaimedDocument[][] {
+  const groups: ClaimedDocument[][] = slow.filter(({ origin }) => origin === 'file').map((file) => [file])
+  const pages = slow.filter(({ origin }) => origin === 'url')
+  for (let from = 0; from < pages.length; from += FETCHED_AT_ONCE) {
+    groups.push(pages.slice(from, from + FETCHED_AT_ONCE))
+  }
+  return groups
+}
+
+/** What a file or a page is at fault for itself, also where another try might go better: its neighbours go on. */
+const OWN = /^(FILE|URL)_/
 
 async function prepareOne(deps: Deps, domain: Domain, document: ClaimedDocument): Promise<Outcome> {
   const { id, revision } = document
@@ -95,7 +132,7 @@ async function prepareOne(deps: Deps, domain: Domain, document: ClaimedDocument)
     return { kind: 'prepared', document: { id, revision, ...prepared, warnings } }
   } catch (error) {
     // What may go better next time is left to the queue; the sweep fails what never does.
-    if (error instanceof CodedError && error.retryable) throw error
+    if (error instanceof CodedError && error.retryable && !OWN.test(error.code)) throw error
     return { kind: 'failed', id, revision, code: codeOf(error), message: messageOf(error) }
   }
 }

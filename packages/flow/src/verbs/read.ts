@@ -55,6 +55,10 @@ export interface ReadText {
   readonly warnings: readonly string[]
 }
 
+/** Whether its text is still in a file, or behind a URL. */
+export const isToBeRead = ({ origin, format }: Pick<ClaimedDocument, 'origin' | 'format'>): boolean =>
+  (origin === 'file' || origin === 'url') && format === null
+
 /**
  * The text of a document: as submitted, or what its file says, which is kept, so that a second try reads no file
  * again.
@@ -62,7 +66,7 @@ export interface ReadText {
  */
 export async function readDocument(deps: ReadDeps, document: ClaimedDocument): Promise<ReadText> {
   const { title, text } = document
-  if (document.origin === 'text' || document.origin === 'vectors' || document.format !== null) {
+  if (!isToBeRead(document)) {
     return { title, text, layout: document.layout ?? undefined, warnings: [] }
   }
   const file = document.origin === 'url' ? await fetchFile(deps, document) : await storedFile(deps, document)

@@ -24,7 +24,7 @@ import {
 } from '../accept.js'
 import { externalDims, keepVectors } from '../external.js'
 import type { Log } from '../log.js'
-import type { Queues } from '../queue.js'
+import { type Queues, RANGE_DOCUMENTS } from '../queue.js'
 import type { Settings } from '../settings.js'
 import { unknownDomain } from './domains.js'
 
@@ -75,9 +75,8 @@ export interface OpenSubmission {
   abandon(reason: string): Promise<void>
 }
 
-/** Bytes of text in one statement, and documents that one job prepares. */
+/** Bytes of text in one statement. */
 const SLICE_BYTES = 4 * 1024 * 1024
-const RANGE_DOCUMENTS = 32
 /** Refusals that an answer lists; all are counted. */
 export const REJECTED_SHOWN = 1_000
 /** Postgres's foreign_key_violation: the domain went while its documents were being received. */
@@ -191,10 +190,11 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
           throw codeOf(error) === NO_PARENT ? unknownDomain(domain.name) : error
         })
       ingestion = written.id
+      const before = accepted
       early = []
       accepted += sorted.accepted.length - written.again.length
       refuse(written.again)
-      await enqueue(deps, written.id, [written.ids])
+      await enqueue(deps, written.id, [written.ids], before)
     },
     end: async () => {
       if (ingestion === undefined) throw noDocuments(shown, given)
@@ -222,7 +222,12 @@ async function toPrepare(
   return []
 }
 
-async function enqueue(deps: Deps, ingestion: number, ids: readonly (readonly number[])[]): Promise<void> {
+async function enqueue(
+  deps: Deps,
+  ingestion: number,
+  ids: readonly (readonly number[])[],
+  position = 0,
+): Promise<void> {
   const ranges = ids.flatMap((some) =>
     rangesOf(
       some.map((id) => ({ id, ingestion })),
@@ -230,7 +235,7 @@ async function enqueue(deps: Deps, ingestion: number, ids: readonly (readonly nu
     ),
   )
   try {
-    await deps.queues.addPrepare(ranges)
+    await deps.queues.addPrepare(ranges, position)
   } catch (error) {
     deps.log.warn({ err: error, ingestion }, 'not enqueued, the sweep will do it')
   }

@@ -49,8 +49,10 @@ export function pageHeaders(text: string, starts: readonly number[] = []): Rewri
   const feedsBefore = (at: number): void => {
     for (; feed >= 0 && feed < at; feed = text.indexOf('\f', feed + 1)) edits.replace(feed, feed + 1, '\n')
   }
-  for (const { top, bottom } of pages) {
+  for (const [index, { top, bottom }] of pages.entries()) {
     const gone = [...leading(top, tops), ...leading(bottom, bottoms).reverse()]
+    // What would be all of a page is no header of it.
+    if (isAll(text, spans[index], gone)) continue
     let last = -1
     for (const { start, end } of gone) {
       // Of a short page the same line may stand at both ends.
@@ -63,6 +65,17 @@ export function pageHeaders(text: string, starts: readonly number[] = []): Rewri
   }
   feedsBefore(text.length)
   return edits.finish()
+}
+
+/** Whether nothing but white space is left of a page without these lines, in their order. */
+function isAll(text: string, span: readonly [number, number] | undefined, gone: readonly Line[]): boolean {
+  const [from, to] = span ?? [0, 0]
+  let at = from
+  for (const { start, end } of gone) {
+    if (start > at && text.slice(at, start).trim() !== '') return false
+    at = Math.max(at, end)
+  }
+  return text.slice(at, to).trim() === ''
 }
 
 function pagesOf(text: string, starts: readonly number[]): (readonly [from: number, to: number])[] {
@@ -96,12 +109,24 @@ function lineOf(text: string, start: number, end: number, page: number): Line | 
   const line = raw.trim().replaceAll(/\s+/g, ' ')
   if (line === '') return undefined
   if (raw.length > LINE_CHARS_MAX || KEPT.test(raw)) return { start, end, keys: [] }
-  const numbers = [...line.matchAll(NUMBER)].map(([digits]) => Number(digits) - page)
   const shape = line.replaceAll(NUMBER, '#')
+  const numbers = isNumbered(raw.trim().replaceAll(NUMBER, '#'))
+    ? [...line.matchAll(NUMBER)].map(([digits]) => Number(digits) - page)
+    : []
   const keys =
     numbers.length === 0 ? [] : [numbers.at(0), numbers.at(-1)].map((offset) => `#${offset} ${shape}`)
   return { start, end, keys: [`=${line}`, ...new Set(keys)] }
 }
+
+/**
+ * Whether a line carries a page number: nothing but numbers, with the words that go with them, or a running title and a
+ * number set apart. "Question 1" on the first page and "Question 2" on the second is what the pages are about.
+ */
+const isNumbered = (shape: string): boolean => BARE.test(shape) || APART.test(shape)
+const WORDS = 'pages?|pg|p|seite|s|página|pagina|pag|страница|стр|第|共|of|von|de|sur|di|из|页|頁|ページ|쪽'
+const BARE = new RegExp(`^(?:[^\\p{L}]|(?<!\\p{L})(?:${WORDS})(?!\\p{L})|第|共|页|頁|ページ|쪽)*$`, 'iu')
+const APART =
+  /^#(?:\s{2,}|\s*[|·•–—]\s*)\S|\S(?:\s{2,}|\s*[|·•–—]\s*)(?:page |p\. ?|seite )?#(?:\s*(?:\/|of|von)\s*#)?$/iu
 
 /** Keys that stand on enough pages. */
 function repeated(edges: readonly (readonly Line[])[], least: number): Set<string> {
