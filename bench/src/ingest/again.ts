@@ -6,8 +6,8 @@ import { openServers, shared } from '../place.js'
 import { startProgram } from '../program.js'
 
 const MODEL = 'all-minilm-l6-v2'
-/** Statistics of tables are written with a delay: https://www.postgresql.org/docs/18/monitoring-stats.html */
-const STATISTICS_MS = 2_000
+/** An idle backend hands in what it counted after ten seconds (PGSTAT_IDLE_INTERVAL in Postgres's pgstat.c). */
+const STATISTICS_MS = 12_000
 
 interface Touched {
   readonly table: string
