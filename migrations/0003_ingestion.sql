@@ -52,6 +52,7 @@ alter table millrace.ingestions
   add column open_until      timestamptz(3),           -- somebody is still sending: until then, unless renewed
   add column work_started_at timestamptz(3),           -- when its first vectors were written
   add column characters_cut  bigint not null default 0, -- of cleaned text that is in no chunk
+  add column empty           integer not null default 0, -- documents of which cleaning left nothing
   add constraint ingestions_sync check (sync in ('full')),
   add constraint ingestions_source check (sync is null or source is not null);
 create index ingestions_open on millrace.ingestions (open_until) where open_until is not null;

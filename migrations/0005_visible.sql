@@ -2,7 +2,7 @@
 
 alter table millrace.ingestions
   add column resume_after     bigint,         -- a resume is under way: documents up to this id were put back; null: none is
-  -- The rate of the last minute or two is what came in since rate_from. When rate_next is a minute old it takes the
+  -- The rate of late is what came in since rate_from. When rate_next is 20 seconds old it takes the
   -- place of rate_from.
   add column rate_from        timestamptz(3), -- null: nothing was taken to be embedded since it began or was resumed
   add column rate_from_tokens bigint not null default 0,

@@ -312,6 +312,7 @@ export const ingestionOut = z.object({
       textCut: z.object({
         characters: z.int().describe('Of cleaned text, white space aside, that are in no chunk'),
       }),
+      empty: z.int().describe('Documents of which cleaning left nothing'),
     })
     .nullable()
     .describe('null until it has ended'),

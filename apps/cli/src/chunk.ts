@@ -82,7 +82,7 @@ async function readAny(file: string): Promise<{ readonly text: string | undefine
       cause: error,
     })
   }
-  if (!TEXTS.has(extname(file).toLowerCase())) return { text: undefined, bytes }
+  if (!TEXTS.has(extname(file).toLowerCase()) || bytes.includes(0)) return { text: undefined, bytes }
   try {
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes }
   } catch {

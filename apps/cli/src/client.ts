@@ -132,7 +132,9 @@ async function* follow(
       for await (const event of events) {
         const ingestion = ingestionSchema.parse(JSON.parse(event.data))
         yield ingestion
-        if (ingestion.state !== 'running') return
+        const { received, preparing, embedding } = ingestion.documents
+        // Of a cancelled one the documents follow in steps.
+        if (ingestion.state !== 'running' && received + preparing + embedding === 0) return
         broken = 0
       }
     } catch (error) {

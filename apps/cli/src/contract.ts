@@ -142,6 +142,7 @@ export const ingestionSchema = z.object({
       refused,
       failed: grouped,
       textCut: z.object({ characters: z.number() }),
+      empty: z.number(),
     })
     .nullable(),
 })

@@ -37,7 +37,8 @@ export async function readDocument(file: FoundFile): Promise<FileDocument | Foun
   try {
     if ((await stat(file.path)).size > TEXT_BYTES) return { ...file, kind: 'file' }
     const bytes = await readFile(file.path)
-    if (!isUtf8(bytes)) return { ...file, kind: 'file' }
+    // UTF-16 without a mark is valid UTF-8 full of NULs: the server tells which it is.
+    if (!isUtf8(bytes) || bytes.includes(0)) return { ...file, kind: 'file' }
     const text = utf8.decode(bytes)
     return {
       id: file.id,

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { CodedError, messageOf } from '@millrace/errors'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { type Attempt, type BodyOptions, formBody, linesBody } from './body.js'
 import {
   type Client,
@@ -13,6 +13,7 @@ import {
   type Submission,
   submissionSchema,
 } from './client.js'
+
 import { domainPath } from './domain.js'
 import { type BadFile, readDocument } from './files.js'
 import { type FoundFile, findFiles, type Input } from './find.js'
@@ -43,6 +44,8 @@ export interface IngestReport {
   readonly deleted: number | null
   /** Characters of the text, white space aside, that are in no chunk. */
   readonly textCut: { readonly characters: number }
+  /** Documents of which cleaning left nothing. */
+  readonly empty: number
   readonly seconds: number
   /** Files that could not be read, documents that were refused or failed. */
   readonly problems: readonly BadFile[]
@@ -131,7 +134,12 @@ export async function ingestFiles(
     ...counts,
     deleted: deletedBy(ended),
     seconds: secondsSince(started),
-    problems: [...sent.problems, ...failuresOf(ended, pathOf), ...cancelledOf(ended), ...skippedOf(ended)],
+    problems: [
+      ...sent.problems,
+      ...(await failuresOf(client, domain, ended, pathOf)),
+      ...cancelledOf(ended),
+      ...skippedOf(ended),
+    ],
   }
 }
 
@@ -352,6 +360,7 @@ function total(ingestions: readonly Ingestion[]) {
     },
     tokens: { total: sum(({ tokens }) => tokens.total), embedded: sum(({ tokens }) => tokens.embedded) },
     textCut: { characters: sum(({ report }) => report?.textCut.characters ?? 0) },
+    empty: sum(({ report }) => report?.empty ?? 0),
   }
 }
 
@@ -377,12 +386,46 @@ const cancelledOf = (ingestions: readonly Ingestion[]): BadFile[] =>
         ]
   })
 
-/** An ingestion names one example for each code. */
-const failuresOf = (ingestions: readonly Ingestion[], pathOf: (id: string) => string): BadFile[] =>
-  ingestions.flatMap(({ errors }) =>
-    errors.map(({ code, count, example }) => ({
-      path: count === 1 ? pathOf(example.document) : `${pathOf(example.document)} and ${count - 1} more`,
-      code,
-      message: example.message,
-    })),
-  )
+const failedSchema = z.object({
+  documents: z.array(
+    z.object({
+      id: z.string(),
+      ingestion: z.string(),
+      error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    }),
+  ),
+  cursor: z.string().nullable(),
+})
+/** Failed documents that are named one by one; of more, and of what failed before, only the numbers are told. */
+const FAILURES_NAMED = 1_000
+
+/** Every document that failed. An ingestion names one for each code; where there are more, the listing does. */
+async function failuresOf(
+  client: Client,
+  domain: string,
+  ingestions: readonly Ingestion[],
+  pathOf: (id: string) => string,
+): Promise<BadFile[]> {
+  const errors = ingestions.flatMap((ingestion) => ingestion.errors)
+  const count = errors.reduce((sum, error) => sum + error.count, 0)
+  const examples = errors.map(({ code, count, example }) => ({
+    path: count === 1 ? pathOf(example.document) : `${pathOf(example.document)} and ${count - 1} more`,
+    code,
+    message: example.message,
+  }))
+  if (count === errors.length || count > FAILURES_NAMED) return examples
+  const mine = new Set(ingestions.map(({ id }) => id))
+  const named: BadFile[] = []
+  for (let cursor: string | null = '', seen = 0; cursor !== null && seen < 10 * FAILURES_NAMED; ) {
+    const after: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+    const path = `${domainPath(domain)}/documents?state=failed&limit=1000${after}`
+    const page = await client.get(path, failedSchema)
+    for (const { id, ingestion, error } of page.documents) {
+      if (mine.has(ingestion) && error !== null) named.push({ path: pathOf(id), ...error })
+    }
+    seen += page.documents.length
+    cursor = page.cursor
+  }
+  // Submitted again by somebody meanwhile: the counts are still true.
+  return named.length === count ? named : examples
+}

@@ -29,7 +29,7 @@ const passage = (text: string): string => {
 }
 
 export function showReport(report: IngestReport): string {
-  const { documents, chunks, tokens, seconds, problems, textCut } = report
+  const { documents, chunks, tokens, seconds, problems, textCut, empty } = report
   const shown = problems.slice(0, PROBLEMS_SHOWN)
   const more = problems.length - shown.length
   return [
@@ -38,6 +38,7 @@ export function showReport(report: IngestReport): string {
     `${count(chunks.total, 'chunk')}: ${count(chunks.embedded)} embedded (${count(tokens.embedded, 'token')}), ` +
       `${count(chunks.reused)} reused\n`,
     cutLine(textCut.characters),
+    emptyLine(empty),
     problems.length === 0 ? '' : `${count(problems.length, 'problem')}:\n`,
     table(shown.map(({ path, code, message }) => [`  ${path}`, code, message])),
     more === 0 ? '' : `  … and ${count(more)} more: --json lists them all\n`,
@@ -47,6 +48,10 @@ export function showReport(report: IngestReport): string {
 /** Nothing is cut silently: either all of the text is in a chunk, or this says how much is not. */
 const cutLine = (characters: number): string =>
   characters === 0 ? 'text cut: none\n' : `text cut: ${count(characters, 'character')} are in no chunk\n`
+
+/** Ready, and never found: front matter, markup or remarks were all there was. */
+const emptyLine = (documents: number): string =>
+  documents === 0 ? '' : `empty after cleaning: ${count(documents, 'document')}, which nothing can find\n`
 
 /** One ingestion as it stands: for cancel and resume, and where one has ended the report of it. */
 export function showIngestion(ingestion: Ingestion): string {
@@ -62,7 +67,7 @@ export function showIngestion(ingestion: Ingestion): string {
       `${count(d.failed)} failed, ${count(d.cancelled)} cancelled, ${count(rejected.total)} refused\n`,
     `${count(chunks.total, 'chunk')}: ${count(chunks.embedded)} embedded (${count(tokens.embedded, 'token')}), ` +
       `${count(chunks.reused)} reused\n`,
-    report === null ? '' : cutLine(report.textCut.characters),
+    report === null ? '' : cutLine(report.textCut.characters) + emptyLine(report.empty),
     sync === null ? '' : syncLine(sync),
     index.state === 'building' ? `the index is being built: ${index.percent ?? 0} %\n` : '',
     table(reasons),

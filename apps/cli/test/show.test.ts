@@ -69,6 +69,7 @@ describe('the report of an ingestion', () => {
     tokens: { total: 90_000, embedded: 80_000 },
     deleted: null,
     textCut: { characters: 0 },
+    empty: 0,
     seconds: 12.34,
     problems: [],
   }
@@ -175,6 +176,7 @@ describe('an ingestion', () => {
         refused: rejected.codes,
         failed: errors,
         textCut: { characters: 12 },
+        empty: 3,
       },
     })
     expect(shown).toBe(
@@ -182,6 +184,7 @@ describe('an ingestion', () => {
         '300 of 1,200 documents ready, 1 unchanged, 0 open, 5 failed, 895 cancelled, 2 refused\n' +
         '2,000 chunks: 1,000 embedded (50,000 tokens), 20 reused\n' +
         'text cut: 12 characters are in no chunk\n' +
+        'empty after cleaning: 3 documents, which nothing can find\n' +
         'sync of wiki: 0 documents deleted (5 of its documents failed)\n' +
         '  refused  BLANK_TEXT  2  The text is blank\n' +
         '  failed   EMPTY_TEXT  5  no [2J token\n',

@@ -38,6 +38,7 @@ const row: IngestionRow = {
   deleted: 0,
   rejected: 0,
   charactersCut: 0,
+  empty: 0,
   index: { state: 'none' },
   now: START,
 }
@@ -205,6 +206,7 @@ describe('the report', () => {
       refused,
       failed,
       textCut: { characters: 7 },
+      empty: 0,
     })
   })
 

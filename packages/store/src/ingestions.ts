@@ -19,7 +19,7 @@ export interface IngestionRow extends Omit<DocumentCounts, 'total'> {
   readonly finishedAt: Date | null
   /** When the first of its texts was taken to be embedded, moved on by the pauses between cancel and resume. */
   readonly workStartedAt: Date | null
-  /** What came in since `rateFrom` is the rate of the last one or two minutes. */
+  /** What came in since `rateFrom` is the rate of late. */
   readonly rateFrom: Date | null
   readonly rateFromTokens: number
   /** When vectors were last stored since then. */
@@ -37,6 +37,8 @@ export interface IngestionRow extends Omit<DocumentCounts, 'total'> {
   readonly rejected: number
   /** Of cleaned text that is in no chunk, but white space. */
   readonly charactersCut: number
+  /** Documents of which cleaning left nothing. */
+  readonly empty: number
   readonly index: IndexState
   /** Of the database: what the times above are compared with. */
   readonly now: Date
@@ -91,7 +93,7 @@ const COLUMNS = `i.id, d.name as domain, i.state, i.received, i.preparing, i.emb
     select coalesce(sum(l.tokens), 0)::int8 from millrace.leases l where l.generation_id = g.id
   ) as "tokensLeased",
   (i.state = 'running' and not i.sealed) as receiving, i.source, i.sync, i.synced_at as "syncedAt",
-  i.sync_skipped as "syncSkipped", i.deleted, i.rejected, i.characters_cut as "charactersCut",
+  i.sync_skipped as "syncSkipped", i.deleted, i.rejected, i.characters_cut as "charactersCut", i.empty,
   now()::timestamptz(3) as now, ${INDEX_STATE} as index,
   case when i.state = 'running' then (
     select case when count(*) < ${PENDING_COUNTED} then coalesce(sum(p.tokens), 0)::int8 end

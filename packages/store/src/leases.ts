@@ -334,7 +334,7 @@ async function countEmbedded(tx: Tx, taken: readonly Taken[]): Promise<void> {
        rate_next = case when i.rate_next < e.past then clock_timestamp() else i.rate_next end,
        rate_next_tokens = case when i.rate_next < e.past then i.tokens_embedded + e.tokens else i.rate_next_tokens end
      from (
-       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens, now() - interval '60 s' as past
+       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens, now() - interval '20 s' as past
        from unnest($1::bigint[], $2::bigint[]) as t (ingestion, tokens) group by 1
      ) e
      where i.id = e.ingestion`,

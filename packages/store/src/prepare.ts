@@ -327,7 +327,7 @@ export async function countPrepared(
   await tx.query(
     `update millrace.ingestions set
        chunks = chunks + $2, chunks_reused = chunks_reused + $3, tokens = tokens + $4,
-       characters_cut = characters_cut + $5
+       characters_cut = characters_cut + $5, empty = empty + $6
      where id = $1`,
     [
       ingestionId,
@@ -335,6 +335,7 @@ export async function countPrepared(
       chunks - added,
       sumTokens(documents),
       documents.reduce((sum, document) => sum + document.cut, 0),
+      documents.filter((document) => document.chunks.length === 0).length,
     ],
   )
 }

@@ -76,6 +76,7 @@ export const ingestions = millrace.table('ingestions', {
   openUntil: moment(),
   workStartedAt: moment(),
   charactersCut: id().notNull(),
+  empty: integer().notNull(),
   startedAt: moment().notNull(),
   finishedAt: moment(),
 })

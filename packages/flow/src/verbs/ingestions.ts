@@ -24,7 +24,7 @@ export interface Ingestion {
   readonly documents: DocumentCounts & { readonly unchanged: number }
   readonly chunks: { readonly total: number; readonly embedded: number; readonly reused: number }
   readonly tokens: { readonly total: number; readonly embedded: number }
-  /** Of the last one or two minutes while it runs, of all the time it worked once it has ended. */
+  /** Of the last 20 to 40 seconds while it runs, of all the time it worked once it has ended. */
   readonly tokensPerSecond: number | null
   /** Null until it can be told, and while documents are still being sent. */
   readonly etaSeconds: number | null
@@ -73,6 +73,8 @@ export interface Report {
    * longer than its window is pooled over several.
    */
   readonly textCut: { readonly characters: number }
+  /** Documents of which cleaning left nothing: ready, with no chunk that could be found. */
+  readonly empty: number
 }
 
 const WATCH_MS = 250
@@ -156,10 +158,14 @@ export async function* watchIngestion(
       last = seen
       yield ingestion
     }
-    if (ingestion.state !== 'running') return
+    if (isOver(ingestion)) return
     await sleep(WATCH_MS, undefined, { signal }).catch(() => undefined)
   }
 }
+
+/** Nothing of it changes any more: of a cancelled one the documents follow in steps. */
+export const isOver = ({ state, documents }: Pick<Ingestion, 'state' | 'documents'>): boolean =>
+  state !== 'running' && documents.received + documents.preparing + documents.embedding === 0
 
 /** Its domain was deleted, and with it the ingestion: what was open will not be done. */
 export function goneWithDomain(last: Ingestion, now: Date): Ingestion {
@@ -178,7 +184,7 @@ export function goneWithDomain(last: Ingestion, now: Date): Ingestion {
     receiving: false,
     documents,
     etaSeconds: null,
-    report: reportOf({ ...last, documents }, { seconds, deleted: 0, charactersCut: 0 }),
+    report: reportOf({ ...last, documents }, { seconds, deleted: 0, charactersCut: 0, empty: 0 }),
     finishedAt: now.toISOString(),
   }
 }
@@ -209,14 +215,19 @@ export function describe(
     startedAt: row.startedAt.toISOString(),
     finishedAt: row.finishedAt?.toISOString() ?? null,
   }
-  if (row.finishedAt === null) return ingestion
+  if (row.finishedAt === null || !isOver(ingestion)) return ingestion
   const seconds = secondsBetween(row.startedAt, row.finishedAt)
   return { ...ingestion, report: reportOf(ingestion, { seconds, ...row }) }
 }
 
 function reportOf(
   { documents, chunks, tokens, rejected, errors }: Omit<Ingestion, 'report'>,
-  more: { readonly seconds: number; readonly deleted: number; readonly charactersCut: number },
+  more: {
+    readonly seconds: number
+    readonly deleted: number
+    readonly charactersCut: number
+    readonly empty: number
+  },
 ): Report {
   const { ready, unchanged, failed, cancelled, total } = documents
   return {
@@ -235,6 +246,7 @@ function reportOf(
     refused: rejected.codes,
     failed: errors,
     textCut: { characters: more.charactersCut },
+    empty: more.empty,
   }
 }
 
