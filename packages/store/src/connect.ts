@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, codeOf } from '@millrace/errors'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import pg from 'pg'
@@ -30,7 +31,7 @@ export interface Db extends Session {
   readonly pool: pg.Pool
   /**
    * Runs `work` in one transaction (read committed) and commits. Rolled back when it throws; begun again, at
-   * most three times in all, when Postgres broke it up for a deadlock or a serialization failure, so `work`
+   * most five times in all, when Postgres broke it up for a deadlock or a serialization failure, so `work`
    * must be repeatable. Never await a model inside: on PGlite everybody else waits for the end.
    */
   transact<T>(work: (tx: Tx) => Promise<T>, options?: TransactOptions): Promise<T>
@@ -46,7 +47,9 @@ export interface DbOptions {
   readonly onIdleError?: (error: Error) => void
 }
 
-const ATTEMPTS_MAX = 3
+const ATTEMPTS_MAX = 5
+/** Before another attempt, times its number and a random share: two that met must not meet again. */
+const PAUSE_MS = 40
 /** Deadlock detected, serialization failure: https://www.postgresql.org/docs/18/errcodes-appendix.html */
 const REPEATABLE = new Set(['40P01', '40001'])
 
@@ -109,6 +112,7 @@ async function transact<T>(
   for (let attempt = 1; ; attempt++) {
     const client = await pool.connect()
     let broken: Error | undefined
+    let pause = 0
     try {
       await client.query(begin)
       const tx: Tx = {
@@ -125,9 +129,11 @@ async function transact<T>(
         broken = rollbackError
       })
       if (!REPEATABLE.has(stateOf(error)) || attempt === ATTEMPTS_MAX) throw error
+      pause = PAUSE_MS * attempt * Math.random()
     } finally {
       client.release(broken ?? false)
     }
+    await sleep(pause)
   }
 }
 
