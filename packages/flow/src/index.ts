@@ -34,6 +34,7 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export {
   type EmbedDeps,
@@ -45,6 +46,7 @@ export {
   type QueryFailure,
   type QueryResult,
 } from './search/query.js'
+export { identityOf, SCORE_KINDS, SCORE_RANGES, type ScoreKind, type Scores } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
@@ -57,6 +59,7 @@ export {
   listDocuments,
 } from './verbs/documents.js'
 export {
+  type BandWishes,
   changeDomain,
   createDomain,
   type Domain,
@@ -89,13 +92,17 @@ export {
 } from './verbs/preview.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
-  missingText,
+  type SearchHit,
+  type SearchOptions,
+  type SearchOutcome,
   type SearchRequest,
   type SearchResult,
-  type Similarity,
+  type Sought,
   search,
-  similarity,
+  searchMany,
+  type Warning,
 } from './verbs/search.js'
+export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

@@ -35,11 +35,14 @@ export {
   upsertDocuments,
 } from './documents.js'
 export {
+  type BandChange,
+  type BandRow,
   type DomainRow,
   deleteDomain,
   type GenerationModel,
   generationModel,
   getDomain,
+  type IndexSettings,
   insertDomain,
   listDomains,
   type NewDomain,
@@ -107,11 +110,26 @@ export type {
   IngestionState,
   LayoutPart,
   LevelRow,
+  Lexical,
   Metadata,
   Origin,
   Place,
+  ScoreKind,
+  SearchMode,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
 } from './schema.js'
-export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type FoundHit,
+  type FusionRow,
+  findHits,
+  type HitQuery,
+  type Nothing,
+  type Terms,
+  termsToSql,
+  whyNothing,
+} from './search.js'
 export { countRunning, indexStates } from './status.js'
 export {
   abandonIngestion,
