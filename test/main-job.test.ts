@@ -441,6 +441,7 @@ for (const backend of backends()) {
         '/v1/domains/{name}/documents/{id}/file',
         '/v1/domains/{name}/ingestions',
         '/v1/domains/{name}/search',
+        '/v1/embed',
         '/v1/ingestions/{id}',
         '/v1/ingestions/{id}/cancel',
         '/v1/ingestions/{id}/events',

@@ -14,6 +14,7 @@ import { exposeMetrics } from './metrics.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
+import { embedRoutes } from './routes/embed.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { searchRoutes } from './routes/search.js'
@@ -87,6 +88,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
+    await closed.register(embedRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })

@@ -68,6 +68,13 @@ export {
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
 export {
+  COLBERT_CHARS_MAX,
+  type EmbeddedTexts,
+  type EmbedWishes,
+  embedTexts,
+  sqlLiterals,
+} from './verbs/embed-texts.js'
+export {
   describe as describeIngestion,
   getIngestion,
   type Ingestion,
