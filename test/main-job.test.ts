@@ -440,6 +440,8 @@ for (const backend of backends()) {
         '/v1/domains/{name}/documents/{id}',
         '/v1/domains/{name}/documents/{id}/file',
         '/v1/domains/{name}/ingestions',
+        '/v1/domains/{name}/queries',
+        '/v1/domains/{name}/queries/stats',
         '/v1/domains/{name}/search',
         '/v1/embed',
         '/v1/ingestions/{id}',

@@ -17,6 +17,7 @@ import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
+import { queryRoutes } from './routes/queries.js'
 import { searchRoutes } from './routes/search.js'
 import { statusRoutes } from './routes/status.js'
 
@@ -89,6 +90,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
     await closed.register(embedRoutes, deps)
+    await closed.register(queryRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })

@@ -36,6 +36,15 @@ export {
 } from './recipe.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export {
+  type AskedQuery,
+  hashQuery,
+  openQueryLog,
+  QUERY_LOG_MODES,
+  type QueryLog,
+  type QueryLogMode,
+  type QueryLogStats,
+} from './search/log.js'
+export {
   type EmbedDeps,
   type EmbeddedQuery,
   type Encoder,
@@ -94,6 +103,7 @@ export {
   previewChunks,
   previewFile,
 } from './verbs/preview.js'
+export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   missingText,

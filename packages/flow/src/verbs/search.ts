@@ -5,13 +5,15 @@ import { CLEANING_DEFAULTS } from '@millrace/text'
 import { refuseEscapes } from '../accept.js'
 import { isExternal, needsVectors, requireVector } from '../external.js'
 import type { QueryCache } from '../search/cache.js'
-import { cleanText, embedQueries } from '../search/query.js'
+import type { QueryLog } from '../search/log.js'
+import { cleanText, type EmbeddedQuery, embedQueries } from '../search/query.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
   readonly db: Db
   readonly engine: Engine
   readonly cache: QueryCache
+  readonly queryLog?: QueryLog | undefined
 }
 
 /** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */
@@ -45,10 +47,10 @@ export async function search(deps: Deps, domain: Domain, request: SearchRequest)
   if (wrong !== undefined) {
     throw new CodedError('INVALID_FILTER', wrong.message, { hint: 'No document has that in its metadata' })
   }
-  const vector =
+  const { vector, text } =
     'vector' in request
-      ? requireVector(request.vector, domain.dims)
-      : await vectorOf(deps, domain, request.query)
+      ? { vector: requireVector(request.vector, domain.dims), text: undefined }
+      : await queryOf(deps, domain, request.query)
   const embedded = performance.now()
   const hits = await searchChunks(deps.db, {
     domain: domain.name,
@@ -59,11 +61,28 @@ export async function search(deps: Deps, domain: Domain, request: SearchRequest)
   }).catch((error: unknown) => {
     throw refusal(error, domain.name)
   })
+  const ended = performance.now()
+  const threshold = request.threshold === undefined ? domain.threshold : request.threshold
+  deps.queryLog?.note({
+    domainId: domain.id,
+    asked: text ?? vector,
+    k: request.k,
+    threshold,
+    mode: 'dense',
+    filterFields: Object.keys(request.filter ?? {}),
+    hits: hits.length,
+    rankedBy: 'dense',
+    topScore: hits[0]?.similarity ?? null,
+    topLevel: hits[0]?.level.key ?? null,
+    embedMs: embedded - started,
+    searchMs: ended - embedded,
+    totalMs: ended - started,
+  })
   return {
     hits,
     model: domain.model,
-    threshold: request.threshold === undefined ? domain.threshold : request.threshold,
-    tookMs: { embed: tenths(embedded - started), search: tenths(performance.now() - embedded) },
+    threshold,
+    tookMs: { embed: tenths(embedded - started), search: tenths(ended - embedded) },
   }
 }
 
@@ -78,11 +97,11 @@ function refuseOperators(filter: Readonly<Record<string, unknown>>): void {
   )
 }
 
-async function vectorOf(deps: Deps, domain: Domain, query: string): Promise<Float32Array> {
+async function queryOf(deps: Deps, domain: Domain, query: string): Promise<EmbeddedQuery> {
   const [embedded] = await embedQueries(deps, domain, [query])
   if (embedded === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
   if ('error' in embedded) throw embedded.error
-  return embedded.vector
+  return embedded
 }
 
 /** What the SQL function refuses is the caller's to mend. */
