@@ -37,6 +37,15 @@ export {
 export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export {
+  type AskedQuery,
+  hashQuery,
+  openQueryLog,
+  QUERY_LOG_MODES,
+  type QueryLog,
+  type QueryLogMode,
+  type QueryLogStats,
+} from './search/log.js'
+export {
   type EmbedDeps,
   type EmbeddedQuery,
   type Encoder,
@@ -71,6 +80,13 @@ export {
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
 export {
+  COLBERT_CHARS_MAX,
+  type EmbeddedTexts,
+  type EmbedWishes,
+  embedTexts,
+  sqlLiterals,
+} from './verbs/embed-texts.js'
+export {
   describe as describeIngestion,
   getIngestion,
   type Ingestion,
@@ -90,6 +106,7 @@ export {
   previewChunks,
   previewFile,
 } from './verbs/preview.js'
+export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   type SearchHit,

@@ -104,6 +104,20 @@ export {
   renewDocuments,
   storeChunks,
 } from './prepare.js'
+export {
+  deleteQueries,
+  forgetQueries,
+  insertQueries,
+  type LoggedQuery,
+  listQueries,
+  loggedTexts,
+  type Percentiles,
+  type QueryRow,
+  type QueryStats,
+  queryStats,
+  secretOf,
+  type UsualQuery,
+} from './queries.js'
 export { type Standing, standings } from './reasons.js'
 export type {
   DocumentState,

@@ -8,8 +8,9 @@ import type { QueryCache } from '../search/cache.js'
 import { fieldsOf } from '../search/fields.js'
 import { checkFilter } from '../search/filter.js'
 import { type Fusion, fusionOf } from '../search/fusion.js'
+import type { QueryLog } from '../search/log.js'
 import { requireMode } from '../search/modes.js'
-import { embedQueries } from '../search/query.js'
+import { type EmbeddedQuery, embedQueries } from '../search/query.js'
 import { checkColbert, fuseHits, RERANK_TOP_DEFAULT, type Rerank, rerankHits } from '../search/rerank.js'
 import { identityOf, type ScoreKind, type Scores } from '../search/scores.js'
 import type { Domain } from './domains.js'
@@ -18,6 +19,8 @@ interface Deps {
   readonly db: Db
   readonly engine: Engine
   readonly cache: QueryCache
+  /** Absent: nothing is logged. */
+  readonly queryLog?: QueryLog | undefined
 }
 
 /** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */
@@ -243,7 +246,7 @@ async function embedAll(
     places.forEach((place, i) => {
       const result = results[i]
       if (result === undefined) throw new CodedError('INTERNAL', 'A query was not embedded')
-      asked[place] = 'error' in result ? result : read(result, texts[i] ?? '', outputs)
+      asked[place] = 'error' in result ? result : read(result, outputs)
     })
   }
   return asked
@@ -253,11 +256,10 @@ const textOf = (plan: Plan | { readonly error: CodedError } | undefined): string
   plan !== undefined && 'request' in plan && 'query' in plan.request ? plan.request.query : ''
 
 function read(
-  result: Exclude<Awaited<ReturnType<typeof embedQueries>>[number], { readonly error: CodedError }>,
-  text: string,
+  result: EmbeddedQuery,
   outputs: readonly Output[],
 ): Asked {
-  const { tokens, windows } = result
+  const { text, tokens, windows } = result
   return {
     text,
     vector: outputs.includes('dense') ? result.vector : null,
@@ -302,6 +304,21 @@ async function run(
     level: levelFor(hit, plan),
   }))
   const ended = performance.now()
+  deps.queryLog?.note({
+    domainId: domain.id,
+    asked: asked.text ?? asked.vector ?? '',
+    k: request.k,
+    threshold,
+    mode,
+    filterFields: fieldsOf(filter),
+    hits: hits.length,
+    rankedBy,
+    topScore: hits[0]?.score ?? null,
+    topLevel: hits[0]?.level?.key ?? null,
+    embedMs,
+    searchMs: ended - started,
+    totalMs: embedMs + ended - started,
+  })
   return {
     hits,
     model: domain.model,
