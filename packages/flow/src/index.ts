@@ -34,6 +34,27 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export {
+  checkColbert,
+  type FusionWeights,
+  fuseHits,
+  fuseScores,
+  type Rankable,
+  RERANK_TOP_DEFAULT,
+  RERANK_TOP_MAX,
+  type Rerank,
+  type RerankDomain,
+  type RerankQuery,
+  rerankHits,
+} from './search/rerank.js'
+export {
+  identityOf,
+  SCORE_KINDS,
+  SCORE_RANGES,
+  type ScoreKind,
+  type ScoreRange,
+  type Scores,
+} from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
