@@ -1,7 +1,14 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import type { Backends, Log, Settings } from '@millrace/flow'
-import { chooseModel, isExternal, listDomains, openPreparer, openReading } from '@millrace/flow'
+import {
+  chooseModel,
+  isExternal,
+  listDomains,
+  openPreparer,
+  openQueryCache,
+  openReading,
+} from '@millrace/flow'
 import { buildServer } from './server.js'
 
 export interface RunningApi {
@@ -21,7 +28,8 @@ export async function startApi(
   const preparer = openPreparer(log)
   const reading = openReading(settings, log)
   const { files } = reading
-  const app = await buildServer({ db, queues, engine, preparer, files, log, defaultModel, settings })
+  const cache = openQueryCache({ entries: settings.queryCache })
+  const app = await buildServer({ db, queues, engine, cache, preparer, files, log, defaultModel, settings })
   app.addHook('onClose', async () => {
     await preparer.close()
     await reading.close()

@@ -34,6 +34,17 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export {
+  type EmbedDeps,
+  type EmbeddedQuery,
+  type Encoder,
+  embedQueries,
+  encoderOf,
+  encodeTexts,
+  type QueryFailure,
+  type QueryResult,
+} from './search/query.js'
 export {
   checkColbert,
   type FusionWeights,

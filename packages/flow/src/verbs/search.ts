@@ -1,15 +1,17 @@
-import { dot, type Embedded, type Engine, embedAll, type Level, levelOf } from '@millrace/embed'
+import { dot, type Engine, embedAll, type Level, levelOf } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type SearchHit, searchChunks } from '@millrace/store'
-import { CLEANING_DEFAULTS, type CleaningOptions, clean } from '@millrace/text'
+import { CLEANING_DEFAULTS } from '@millrace/text'
 import { refuseEscapes } from '../accept.js'
 import { isExternal, needsVectors, requireVector } from '../external.js'
-import { requireSameModel } from '../models.js'
+import type { QueryCache } from '../search/cache.js'
+import { cleanText, embedQueries } from '../search/query.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
   readonly db: Db
   readonly engine: Engine
+  readonly cache: QueryCache
 }
 
 /** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */
@@ -46,7 +48,7 @@ export async function search(deps: Deps, domain: Domain, request: SearchRequest)
   const vector =
     'vector' in request
       ? requireVector(request.vector, domain.dims)
-      : await vectorOf(deps.engine, domain, request.query)
+      : await vectorOf(deps, domain, request.query)
   const embedded = performance.now()
   const hits = await searchChunks(deps.db, {
     domain: domain.name,
@@ -76,36 +78,11 @@ function refuseOperators(filter: Readonly<Record<string, unknown>>): void {
   )
 }
 
-async function vectorOf(engine: Engine, domain: Domain, query: string): Promise<Float32Array> {
-  if (isExternal(domain)) throw needsVectors(domain.name, 'Send vector instead of query')
-  requireSameModel(engine, domain.recipe)
-  return (await embedQuery(engine, domain.model, query, domain.recipe.cleaning.steps)).vector
-}
-
-/** Queries are cleaned as documents are. */
-async function embedQuery(
-  engine: Engine,
-  model: string,
-  text: string,
-  cleaning: Partial<CleaningOptions>,
-): Promise<Embedded> {
-  const query = cleanText(text, cleaning)
-  if (query === '') {
-    throw new CodedError('MISSING_QUERY', 'The query is blank', { hint: 'Write what you look for' })
-  }
-  const [embedded] = await embedAll(engine, { model, texts: [query], kind: 'query' })
+async function vectorOf(deps: Deps, domain: Domain, query: string): Promise<Float32Array> {
+  const [embedded] = await embedQueries(deps, domain, [query])
   if (embedded === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
-  return embedded
-}
-
-function cleanText(text: string, cleaning: Partial<CleaningOptions>): string {
-  if (!text.isWellFormed()) {
-    throw new CodedError('INVALID_CHARACTER', 'The text contains half of a surrogate pair', {
-      hint: 'Send valid UTF-8',
-    })
-  }
-  // Front matter is a matter of files: a query that begins with --- is a query.
-  return clean(text, { ...cleaning, frontMatter: false, pageHeaders: false }).text
+  if ('error' in embedded) throw embedded.error
+  return embedded.vector
 }
 
 /** What the SQL function refuses is the caller's to mend. */
