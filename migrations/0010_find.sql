@@ -9,6 +9,28 @@ alter table millrace.domains drop column threshold, drop column levels;
 comment on function millrace.similarity(vector, vector) is
   'Cosine of two vectors, -1 to 1. NaN when one of them is all zeros.';
 
+-- The same presets as in packages/flow/src/search/fusion.ts, where each has its source.
+create function millrace.fusion_of(preset text, lexical text) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+  presets constant jsonb := '{
+    "rrf": {"method": "rrf", "k": 60},
+    "m3-miracl": {"method": "weighted", "dense": 1, "sparse": 0.3},
+    "m3-mldr": {"method": "weighted", "dense": 0.2, "sparse": 0.8},
+    "bm25": {"method": "weighted", "dense": 0.4, "sparse": 0.6}
+  }';
+  fusion jsonb := presets -> coalesce(preset, case lexical when 'learned' then 'm3-miracl' else 'bm25' end);
+begin
+  if fusion is null then
+    raise exception 'there is no fusion "%" in SQL', preset
+      using errcode = '22023', hint = 'rrf, m3-miracl, m3-mldr or bm25; those with colbert are for HTTP, which has the model';
+  end if;
+  return fusion;
+end $$;
+comment on function millrace.fusion_of(text, text) is
+  'The fusion with a name, {method, k} or {method, dense, sparse}; null: the usual one, for weights that the model '
+  'learned or for bm25.';
+
 -- What a search needs to know of its domain, or P0002.
 create function millrace.search_target(
   domain text,
@@ -139,6 +161,13 @@ begin
 end $$;
 comment on function millrace.lexical_sql(bigint, text) is
   'The statement that finds the chunks whose terms fit best, as arrays: documents, ordinals, hashes, scores.';
+
+create function millrace.term_ids(terms sparsevec) returns integer[]
+language sql immutable strict parallel safe as $$
+  select coalesce(array_agg(split_part(e, ':', 1)::integer - 1), '{}')
+  from string_to_table(nullif(substring(terms::text from '^\{(.*)\}/'), ''), ',') e
+$$;
+comment on function millrace.term_ids(sparsevec) is 'The token ids of terms, which are elements from 1 on.';
 
 create function millrace.find_hits(
   domain text, dense vector, terms sparsevec, k integer, options jsonb default '{}',

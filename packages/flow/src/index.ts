@@ -36,6 +36,7 @@ export {
 } from './recipe.js'
 export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -55,7 +56,27 @@ export {
   type QueryFailure,
   type QueryResult,
 } from './search/query.js'
-export { identityOf, SCORE_KINDS, SCORE_RANGES, type ScoreKind, type Scores } from './search/scores.js'
+export {
+  checkColbert,
+  type FusionWeights,
+  fuseHits,
+  fuseScores,
+  type Rankable,
+  RERANK_TOP_DEFAULT,
+  RERANK_TOP_MAX,
+  type Rerank,
+  type RerankDomain,
+  type RerankQuery,
+  rerankHits,
+} from './search/rerank.js'
+export {
+  identityOf,
+  SCORE_KINDS,
+  SCORE_RANGES,
+  type ScoreKind,
+  type ScoreRange,
+  type Scores,
+} from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {

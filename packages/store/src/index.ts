@@ -9,6 +9,16 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
+  type ChunkText,
+  type ColbertRow,
+  colbertTable,
+  createColbert,
+  dropColbert,
+  insertColbert,
+  readColbert,
+  readTexts,
+} from './colbert.js'
+export {
   type Db,
   type DbKind,
   type DbOptions,

@@ -179,7 +179,7 @@ function searchOf(
   )
   const search: SearchSettings = { ...domain.search, ...wished }
   if (search.mode !== undefined) requireMode(domain.lexical, search.mode)
-  if (search.fusion !== undefined) fusionOf(search.fusion, domain.lexical)
+  if (search.fusion !== undefined) fusionOf(search.fusion, domain.lexical ?? 'bm25')
   if (search.rerank != null && search.rerank.by !== 'colbert')
     requireReranker(engine.manifest(search.rerank.by))
   return search

@@ -165,7 +165,7 @@ function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan 
   const mode = request.mode ?? domain.search.mode ?? 'dense'
   requireMode(domain.lexical, mode)
   const fusion =
-    mode === 'hybrid' ? fusionOf(request.fusion ?? domain.search.fusion, domain.lexical) : undefined
+    mode === 'hybrid' ? fusionOf(request.fusion ?? domain.search.fusion, domain.lexical ?? 'bm25') : undefined
   const isTriple = fusion?.method === 'weighted' && (fusion.colbert ?? 0) > 0
   const wished = request.rerank === undefined ? (domain.search.rerank ?? null) : request.rerank
   const rerank = wished === null ? null : { by: wished.by, top: wished.top ?? RERANK_TOP_DEFAULT }
@@ -255,10 +255,7 @@ async function embedAll(
 const textOf = (plan: Plan | { readonly error: CodedError } | undefined): string =>
   plan !== undefined && 'request' in plan && 'query' in plan.request ? plan.request.query : ''
 
-function read(
-  result: EmbeddedQuery,
-  outputs: readonly Output[],
-): Asked {
+function read(result: EmbeddedQuery, outputs: readonly Output[]): Asked {
   const { text, tokens, windows } = result
   return {
     text,
