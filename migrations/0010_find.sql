@@ -9,6 +9,10 @@ alter table millrace.domains drop column threshold, drop column levels;
 comment on function millrace.similarity(vector, vector) is
   'Cosine of two vectors, -1 to 1. NaN when one of them is all zeros.';
 
+-- UNTIL THE BRANCH filters LANDS
+create function millrace.filter_share(generation bigint, condition text, arguments jsonb) returns real language sql as $$ select 1::real $$;
+create function millrace.by_index(share real, texts double precision, k integer) returns boolean language sql as $$ select true $$;
+
 -- The same presets as in packages/flow/src/search/fusion.ts, where each has its source.
 create function millrace.fusion_of(preset text, lexical text) returns jsonb
 language plpgsql immutable parallel safe as $$
