@@ -34,7 +34,9 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -54,6 +56,27 @@ export {
   type QueryFailure,
   type QueryResult,
 } from './search/query.js'
+export {
+  checkColbert,
+  type FusionWeights,
+  fuseHits,
+  fuseScores,
+  type Rankable,
+  RERANK_TOP_DEFAULT,
+  RERANK_TOP_MAX,
+  type Rerank,
+  type RerankDomain,
+  type RerankQuery,
+  rerankHits,
+} from './search/rerank.js'
+export {
+  identityOf,
+  SCORE_KINDS,
+  SCORE_RANGES,
+  type ScoreKind,
+  type ScoreRange,
+  type Scores,
+} from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
@@ -66,6 +89,7 @@ export {
   listDocuments,
 } from './verbs/documents.js'
 export {
+  type BandWishes,
   changeDomain,
   createDomain,
   type Domain,
@@ -106,13 +130,17 @@ export {
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
-  missingText,
+  type SearchHit,
+  type SearchOptions,
+  type SearchOutcome,
   type SearchRequest,
   type SearchResult,
-  type Similarity,
+  type Sought,
   search,
-  similarity,
+  searchMany,
+  type Warning,
 } from './verbs/search.js'
+export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

@@ -9,6 +9,16 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
+  type ChunkText,
+  type ColbertRow,
+  colbertTable,
+  createColbert,
+  dropColbert,
+  insertColbert,
+  readColbert,
+  readTexts,
+} from './colbert.js'
+export {
   type Db,
   type DbKind,
   type DbOptions,
@@ -35,11 +45,14 @@ export {
   upsertDocuments,
 } from './documents.js'
 export {
+  type BandChange,
+  type BandRow,
   type DomainRow,
   deleteDomain,
   type GenerationModel,
   generationModel,
   getDomain,
+  type IndexSettings,
   insertDomain,
   listDomains,
   type NewDomain,
@@ -121,11 +134,26 @@ export type {
   IngestionState,
   LayoutPart,
   LevelRow,
+  Lexical,
   Metadata,
   Origin,
   Place,
+  ScoreKind,
+  SearchMode,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
 } from './schema.js'
-export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type FoundHit,
+  type FusionRow,
+  findHits,
+  type HitQuery,
+  type Nothing,
+  type Terms,
+  termsToSql,
+  whyNothing,
+} from './search.js'
 export { countRunning, indexStates } from './status.js'
 export {
   abandonIngestion,
