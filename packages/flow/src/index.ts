@@ -18,6 +18,21 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
+export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
+export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
+export {
+  DEPTH,
+  hitAt,
+  METRICS,
+  type Metrics,
+  metricsOf,
+  ndcg,
+  type Ranking,
+  reciprocalRank,
+} from './golden/metrics.js'
+export { percentile, recallAt, withoutSelf } from './golden/recall.js'
+export { type RunReport, reportOf } from './golden/report.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
@@ -57,6 +72,25 @@ export {
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
 export {
+  addGolden,
+  clearGolden,
+  compareGolden,
+  continueRun,
+  deleteGolden,
+  type GoldenPage,
+  type GoldenSubmission,
+  getRun,
+  listGolden,
+  listResults,
+  listRuns,
+  QUESTIONS_AT_ONCE,
+  QUESTIONS_MAX,
+  type Run,
+  type RunPage,
+  type RunSettings,
+  startRun,
+} from './verbs/golden.js'
+export {
   describe as describeIngestion,
   getIngestion,
   type Ingestion,
@@ -77,6 +111,13 @@ export {
   previewFile,
 } from './verbs/preview.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
+export {
+  type Latency,
+  measureRecall,
+  RECALL_K_MAX,
+  RECALL_SAMPLE_MAX,
+  type Recall,
+} from './verbs/recall.js'
 export {
   missingText,
   type SearchRequest,
