@@ -14,7 +14,7 @@ const WINDOW_MIN = 8
 export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 'model'>): Encoding {
   checkRequest(request)
   const { outputs = ['dense'], window = manifest.tokensMax } = request
-  const missing = outputs.filter((output) => !manifest.outputs.includes(output))
+  const missing = outputs.filter((output) => output !== 'terms' && !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {
     throw new CodedError(
       'MISSING_OUTPUT',

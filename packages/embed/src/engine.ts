@@ -15,6 +15,7 @@ import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
 import { unpackResults } from './results.js'
 import { openSpread } from './spread.js'
+import { embedTerms, isTermsOnly } from './terms-only.js'
 
 const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
@@ -182,6 +183,8 @@ export function openEngine(
       const { manifest } = modelOf(models, given.model)
       const encoding = encodingOf(manifest, given)
       if (given.texts.length === 0) return []
+      if (isTermsOnly(encoding))
+        return embedTerms(counter, modelOf(models, given.model).dir, given.texts, encoding)
       // What the caller does with its list meanwhile is its own affair.
       const request = { ...given, model: manifest.id, texts: [...given.texts] }
       if (isClosed) throw closed()

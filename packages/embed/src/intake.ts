@@ -3,6 +3,7 @@ import type { ModelManifest } from './manifest.js'
 import type { TextsMessage } from './protocol.js'
 import type { DoneText } from './results.js'
 import type { Rows } from './rows.js'
+import { countTerms } from './terms.js'
 import { emptyText, instructed, openText, refusal, type Text, tooLong, windowsOf } from './texts.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -31,6 +32,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     const refusals = message.texts.map(refusal)
     const given = message.texts.filter((_, i) => refusals[i] === undefined)
     const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
+    const bare = await withoutInstruction(message, given, tokenizer, manifest)
     if (dropped.has(message)) return []
     const special = tokenizer.special.before.length + tokenizer.special.after.length
     const { window, longTexts } = message.encoding
@@ -38,6 +40,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     let next = 0
     for (const [i, error] of refusals.entries()) {
       const index = message.first + i
+      const own = bare?.[next]
       const ids = error === undefined ? encoded[next++] : undefined
       const tokens = (ids?.length ?? 0) + special
       if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
@@ -47,7 +50,9 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
         const all = windowsOf(ids, tokenizer, window)
         const windows = longTexts === 'truncate' ? all.slice(0, 1) : all
         const truncated = windows.length < all.length
-        rows.add(openText(message, { index, tokens, windows: windows.length, truncated }), windows)
+        const said = truncated ? ids.subarray(0, window - special) : ids
+        const terms = wantsTerms(message) ? countTerms(own ?? said, tokenizer) : undefined
+        rows.add(openText(message, { index, tokens, windows: windows.length, truncated, terms }), windows)
       }
     }
     return done
@@ -73,6 +78,22 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
         [...running].flatMap(([message, work]) => (message.priority === 'interactive' ? [work] : [])),
       ),
   }
+}
+
+const wantsTerms = ({ encoding }: TextsMessage): boolean => encoding.outputs.includes('terms')
+
+/**
+ * The texts' own tokens, where terms are wanted and the model is given an instruction before each: nobody looks for its
+ * words. Undefined: those that are there will do.
+ */
+async function withoutInstruction(
+  message: TextsMessage,
+  texts: readonly string[],
+  tokenizer: Tokenizer,
+  manifest: ModelManifest,
+): Promise<Int32Array[] | undefined> {
+  const isInstructed = instructed('', message.kind, manifest) !== ''
+  return wantsTerms(message) && isInstructed ? tokenizer.encode(texts) : undefined
 }
 
 const refused = ({ request }: TextsMessage, index: number, outcome: CodedError): DoneText => ({

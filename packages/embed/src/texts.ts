@@ -25,6 +25,7 @@ export interface Text extends RowOwner {
   /** Its end was left out, as the caller wanted. */
   readonly truncated: boolean
   readonly encoding: Encoding
+  readonly terms: SparseVector | undefined
   /** Of the windows that are through, in their place. */
   readonly parts: (WindowPart | undefined)[]
   error?: CodedError
@@ -79,7 +80,7 @@ export function windowsOf(ids: Int32Array, { special }: Tokenizer, window: numbe
 /** A text on its way; `tokens` as in the result. */
 export const openText = (
   { request, model, priority, encoding }: TextsMessage,
-  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated'>,
+  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated' | 'terms'>,
 ): Text => ({ request, model, priority, encoding, ...text, windowsLeft: text.windows, parts: [] })
 
 /**
@@ -96,7 +97,7 @@ export function addWindow(text: Text, window: number, outcome: RowOutcome, token
 }
 
 /** The vectors of a text whose windows are all through, those that were asked for, or why it has none. */
-export function outcomeOf({ error, parts, encoding }: Text): RowOutcome {
+export function outcomeOf({ error, parts, encoding, terms }: Text): RowOutcome {
   if (error !== undefined) return error
   const windows = parts.filter((part) => part !== undefined)
   const { outputs, windowPooling } = encoding
@@ -108,6 +109,7 @@ export function outcomeOf({ error, parts, encoding }: Text): RowOutcome {
     dense: outputs.includes('dense') ? pooled(windows, windowPooling) : new Float32Array(),
     ...(outputs.includes('sparse') ? { sparse: mergeSparse(sparse) } : {}),
     ...(outputs.includes('colbert') ? { colbert: joinColbert(colbert) } : {}),
+    ...(terms === undefined ? {} : { terms }),
   })
 }
 

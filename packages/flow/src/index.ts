@@ -36,6 +36,14 @@ export {
 } from './recipe.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export {
+  DEFAULT_FUSIONS,
+  FUSIONS,
+  type Fusion,
+  type FusionName,
+  fusionOf,
+  type Lexical,
+} from './search/fusion.js'
+export {
   type EmbedDeps,
   type EmbeddedQuery,
   type Encoder,

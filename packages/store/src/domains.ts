@@ -171,6 +171,12 @@ export interface GenerationModel {
   readonly revision: string
   /** How the windows of a long text become one vector; null: as the model does it. */
   readonly pooling: 'mean' | 'max' | null
+  /** What is kept of a text. */
+  readonly outputs: readonly ('dense' | 'sparse' | 'colbert')[]
+  /** What sparse is; null: not kept. */
+  readonly lexical: 'learned' | 'bm25' | null
+  /** Tokens of a chunk at most. */
+  readonly chunkTokens: number | null
 }
 
 /** Undefined when the generation is gone. */
@@ -179,7 +185,9 @@ export async function generationModel(
   generationId: number,
 ): Promise<GenerationModel | undefined> {
   const found = await on.query<GenerationModel>(
-    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling from millrace.generations where id = $1`,
+    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling,
+       outputs, lexical, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
+     from millrace.generations where id = $1`,
     [generationId],
   )
   return found[0]

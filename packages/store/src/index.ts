@@ -138,6 +138,17 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
+export {
+  createTerms,
+  dropTerms,
+  insertTerms,
+  refreshTermCounts,
+  TERMS_OF_A_TEXT_MAX,
+  type Terms,
+  type TermsRow,
+  termsTable,
+  toSparsevec,
+} from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,

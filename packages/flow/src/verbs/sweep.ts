@@ -4,6 +4,7 @@ import {
   listLeases,
   recheckDocuments,
   reclaimDocuments,
+  refreshTermCounts,
   sealLost,
   sweepOrphans,
   takeSweep,
@@ -49,6 +50,7 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const rechecked = await recheckDocuments(db, settings.ownedSeconds)
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
+  await refreshTermCounts(db)
   return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans }
 }
 
