@@ -16,6 +16,7 @@ export interface ErrorBody {
 export const STATUS: Readonly<Record<string, number>> = {
   BAD_CHUNKING: 400,
   BAD_DIMS: 400,
+  BAD_FUSION: 400,
   BAD_WEIGHTS: 400,
   DOMAIN_NEEDS_VECTORS: 400,
   CHUNK_SIZE_TOO_SMALL: 400,

@@ -14,8 +14,10 @@ import { exposeMetrics } from './metrics.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
+import { embedRoutes } from './routes/embed.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
+import { queryRoutes } from './routes/queries.js'
 import { searchRoutes } from './routes/search.js'
 import { statusRoutes } from './routes/status.js'
 
@@ -87,6 +89,8 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
+    await closed.register(embedRoutes, deps)
+    await closed.register(queryRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })

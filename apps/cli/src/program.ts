@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embed'
+import { type Engine, type Output as ModelOutput, OUTPUTS, type TextKind } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
@@ -200,7 +200,7 @@ function outputList(value: string): ModelOutput[] {
 function addEmbed(program: Command, openEngine: () => Engine): void {
   program
     .command('embed')
-    .description('vectors of texts as they are given, without a server')
+    .description('vectors of texts as they are given, without a server and without cleaning')
     .argument('[text...]', 'texts')
     .requiredOption('--model <id>', 'the model')
     .option('--outputs <list>', 'what is wanted of dense,sparse,colbert', outputList, ['dense'])
@@ -210,11 +210,25 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
       within(8, 1e6, true),
     )
     .option('--ndjson <file>', 'read the texts from a file with a {"text": …} a line; - is standard input')
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'what the texts are, for models with instructions; plain: none (default: plain, with --sql query)',
+      ).choices(['query', 'document', 'plain']),
+    )
+    .option('--sql', 'print literals for SQL: the vector, and with sparse the terms, a line each')
     .addOption(json())
     .action(
       async (
         given: string[],
-        options: Output & { model: string; outputs: ModelOutput[]; window?: number; ndjson?: string },
+        options: Output & {
+          model: string
+          outputs: ModelOutput[]
+          window?: number
+          ndjson?: string
+          kind?: TextKind
+          sql?: true
+        },
       ) => {
         if ((given.length === 0) === (options.ndjson === undefined)) {
           throw new CodedError('NO_TEXTS', 'Texts are taken either as arguments or from --ndjson', {
@@ -224,7 +238,14 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
         const engine = openEngine()
         try {
           const texts = options.ndjson === undefined ? given : readTexts(options.ndjson, process.stdin)
-          const failures = await embedTexts(engine, options, texts, process.stdout, options.json === true)
+          const kind = options.kind ?? (options.sql === true ? 'query' : 'plain')
+          const failures = await embedTexts(
+            engine,
+            { ...options, kind },
+            texts,
+            process.stdout,
+            options.json === true,
+          )
           if (failures > 0) process.exitCode = EXIT_PROBLEMS
         } finally {
           await engine.close()

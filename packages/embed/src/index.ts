@@ -6,6 +6,7 @@ export { coresAvailable } from './cores.js'
 export { openEngine } from './engine.js'
 export type { Isolation } from './host.js'
 export { type Level, levelOf, levelsSchema } from './levels.js'
+export { SPARSE_DIMS, shortFloat, termsLiteral, vectorLiteral } from './literals.js'
 export type { ModelState } from './loads.js'
 export {
   type LocalManifest,

@@ -34,7 +34,18 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
+export {
+  type AskedQuery,
+  hashQuery,
+  openQueryLog,
+  QUERY_LOG_MODES,
+  type QueryLog,
+  type QueryLogMode,
+  type QueryLogStats,
+} from './search/log.js'
 export {
   type EmbedDeps,
   type EmbeddedQuery,
@@ -78,6 +89,7 @@ export {
   listDocuments,
 } from './verbs/documents.js'
 export {
+  type BandWishes,
   changeDomain,
   createDomain,
   type Domain,
@@ -88,6 +100,13 @@ export {
   listDomains,
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
+export {
+  COLBERT_CHARS_MAX,
+  type EmbeddedTexts,
+  type EmbedWishes,
+  embedTexts,
+  sqlLiterals,
+} from './verbs/embed-texts.js'
 export {
   describe as describeIngestion,
   getIngestion,
@@ -108,15 +127,20 @@ export {
   previewChunks,
   previewFile,
 } from './verbs/preview.js'
+export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
-  missingText,
+  type SearchHit,
+  type SearchOptions,
+  type SearchOutcome,
   type SearchRequest,
   type SearchResult,
-  type Similarity,
+  type Sought,
   search,
-  similarity,
+  searchMany,
+  type Warning,
 } from './verbs/search.js'
+export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

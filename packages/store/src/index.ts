@@ -45,11 +45,14 @@ export {
   upsertDocuments,
 } from './documents.js'
 export {
+  type BandChange,
+  type BandRow,
   type DomainRow,
   deleteDomain,
   type GenerationModel,
   generationModel,
   getDomain,
+  type IndexSettings,
   insertDomain,
   listDomains,
   type NewDomain,
@@ -111,17 +114,46 @@ export {
   renewDocuments,
   storeChunks,
 } from './prepare.js'
+export {
+  deleteQueries,
+  forgetQueries,
+  insertQueries,
+  type LoggedQuery,
+  listQueries,
+  loggedTexts,
+  type Percentiles,
+  type QueryRow,
+  type QueryStats,
+  queryStats,
+  secretOf,
+  type UsualQuery,
+} from './queries.js'
 export { type Standing, standings } from './reasons.js'
 export type {
   DocumentState,
   IngestionState,
   LayoutPart,
   LevelRow,
+  Lexical,
   Metadata,
   Origin,
   Place,
+  ScoreKind,
+  SearchMode,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
 } from './schema.js'
-export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type FoundHit,
+  type FusionRow,
+  findHits,
+  type HitQuery,
+  type Nothing,
+  type Terms,
+  termsToSql,
+  whyNothing,
+} from './search.js'
 export { countRunning, indexStates } from './status.js'
 export {
   abandonIngestion,

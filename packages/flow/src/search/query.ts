@@ -13,6 +13,8 @@ export interface EmbedDeps {
 
 /** What a search needs of a query. */
 export interface EmbeddedQuery {
+  /** As the model read it: cleaned, without the model's instruction. */
+  readonly text: string
   /** Unit length. Shared with others who asked the same: leave it as it is. */
   readonly vector: Float32Array
   /** The model's lexical weights, or for a model without them how often each token is in the query. */
@@ -98,11 +100,12 @@ export async function encodeTexts(
     if (typeof text !== 'string') return { error: text }
     const result = results[next++]
     if (result === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
-    return 'error' in result ? result : asQuery(result)
+    return 'error' in result ? result : asQuery(text, result)
   })
 }
 
-const asQuery = ({ vector, sparse, colbert, tokens, windows }: Embedded): EmbeddedQuery => ({
+const asQuery = (text: string, { vector, sparse, colbert, tokens, windows }: Embedded): EmbeddedQuery => ({
+  text,
   vector,
   ...(sparse === undefined ? {} : { terms: sparse }),
   ...(colbert === undefined ? {} : { colbert }),
