@@ -18,6 +18,21 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
+export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
+export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
+export {
+  DEPTH,
+  hitAt,
+  METRICS,
+  type Metrics,
+  metricsOf,
+  ndcg,
+  type Ranking,
+  reciprocalRank,
+} from './golden/metrics.js'
+export { percentile, recallAt, withoutSelf } from './golden/recall.js'
+export { type RunReport, reportOf } from './golden/report.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
@@ -107,6 +122,26 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
+
+  addGolden,
+  clearGolden,
+  compareGolden,
+  continueRun,
+  deleteGolden,
+  type GoldenPage,
+  type GoldenSubmission,
+  getRun,
+  listGolden,
+  listResults,
+  listRuns,
+  QUESTIONS_AT_ONCE,
+  QUESTIONS_MAX,
+  type Run,
+  type RunPage,
+  type RunSettings,
+  startRun,
+} from './verbs/golden.js'
+
 export {
   describe as describeIngestion,
   getIngestion,
@@ -130,9 +165,17 @@ export {
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
+  type Latency,
+  measureRecall,
+  RECALL_K_MAX,
+  RECALL_SAMPLE_MAX,
+  type Recall,
   type SearchHit,
   type SearchOptions,
   type SearchOutcome,
+} from './verbs/recall.js'
+export {
+  missingText,
   type SearchRequest,
   type SearchResult,
   type Sought,

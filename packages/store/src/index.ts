@@ -72,6 +72,43 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export {
+  type AbsentDocument,
+  type BatchHit,
+  type Comparable,
+  claimRun,
+  clearGolden,
+  comparableOf,
+  countGolden,
+  deleteGolden,
+  endRun,
+  type GoldenQuestion,
+  type GoldenWritten,
+  getRun,
+  type Instead,
+  insertRun,
+  listGolden,
+  listResults,
+  listRuns,
+  type Measured,
+  type MissingDocument,
+  measuredOf,
+  missingDocuments,
+  type NewQuestion,
+  type NewResult,
+  nextQuestions,
+  type OwnedRun,
+  putGolden,
+  type ResultKind,
+  type ResultRow,
+  RUNS_KEPT,
+  type RunRow,
+  type RunState,
+  rankBatch,
+  releaseRun,
+  storeResults,
+  type WaitingQuestion,
+} from './golden.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
@@ -127,6 +164,7 @@ export {
   type UsualQuery,
 } from './queries.js'
 export { type Standing, standings } from './reasons.js'
+export { type IndexFacts, indexFacts, type Probe, probeSearch, sampleVectors } from './recall.js'
 export type {
   DocumentState,
   IngestionState,

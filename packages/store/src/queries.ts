@@ -26,8 +26,9 @@ export interface LoggedQuery {
 /** Those of domains that have gone meanwhile are left out. */
 export async function insertQueries(db: Db, queries: readonly LoggedQuery[]): Promise<void> {
   if (queries.length === 0) return
-  const values = queries.map(({ queryHash, at, ...query }) => ({
+  const values = queries.map(({ queryHash, at, ...query }, place) => ({
     ...query,
+    place,
     at: at.toISOString(),
     hash: queryHash.toString('hex'),
   }))
@@ -40,9 +41,10 @@ export async function insertQueries(db: Db, queries: readonly LoggedQuery[]): Pr
      from jsonb_to_recordset($1::jsonb) as q (
        "domainId" bigint, at timestamptz(3), query text, hash text, k integer, threshold real, mode text,
        "filterFields" jsonb, hits integer, "rankedBy" text, "topScore" real, "topLevel" text, "embedMs" real,
-       "searchMs" real, "totalMs" real
+       "searchMs" real, "totalMs" real, place integer
      )
-     join millrace.domains d on d.id = q."domainId"`,
+     join millrace.domains d on d.id = q."domainId"
+     order by q.place`,
     [JSON.stringify(values)],
   )
 }

@@ -38,7 +38,7 @@ export interface QueryLogOptions {
 /** Written by one statement. */
 const BATCH = 500
 const WAITING_MAX = 10_000
-const EVERY_MS = 1_000
+const EVERY_MS = 250
 const CLOSE_MS = 5_000
 /** Of a text that is kept; its hash is of all of it. */
 const TEXT_CHARS = 4_000
