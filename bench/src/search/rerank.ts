@@ -42,7 +42,9 @@ const line = z.object({ id: z.string(), text: z.string() })
 
 async function readQuestions(name: string): Promise<Questions> {
   const read = async (file: string) =>
-    (await readFile(shared('eval', 'retrieval', name, file), 'utf8')).split('\n').filter((text) => text !== '')
+    (await readFile(shared('eval', 'retrieval', name, file), 'utf8'))
+      .split('\n')
+      .filter((text) => text !== '')
   const jsonl = async (file: string) => (await read(file)).map((text) => line.parse(JSON.parse(text)))
   const [questions, paragraphs] = [await jsonl('queries.jsonl'), await jsonl('corpus.jsonl')]
   const places = new Map(paragraphs.map(({ id }, place) => [id, place]))
@@ -132,10 +134,19 @@ async function tinyM3(modelsDir: string): Promise<string> {
 async function tinySigns(engine: Engine): Promise<Figure[]> {
   const file = await readFile(shared('models', 'tiny-bge-m3', 'reference.json'), 'utf8')
   const texts = referenceTexts.parse(JSON.parse(file)).texts.map(({ text }) => text)
-  const embedded = await embedAll(engine, { model: 'tiny-bge-m3', texts, kind: 'document', outputs: ['colbert'] })
+  const embedded = await embedAll(engine, {
+    model: 'tiny-bge-m3',
+    texts,
+    kind: 'document',
+    outputs: ['colbert'],
+  })
   const vectors = embedded.flatMap(({ colbert }) => (colbert === undefined ? [] : [colbert]))
   return [
-    figure('colbert by signs, tiny-bge-m3 (16 dims, random): rank correlation', correlation(vectors, vectors), ''),
+    figure(
+      'colbert by signs, tiny-bge-m3 (16 dims, random): rank correlation',
+      correlation(vectors, vectors),
+      '',
+    ),
     figure('colbert by signs, tiny-bge-m3 (16 dims): a token', 16 / 8, 'bytes'),
   ]
 }
@@ -171,7 +182,11 @@ async function realSigns({ questions, paragraphs, right }: Questions): Promise<F
     figure(`${name}: nDCG@10 by signs`, ndcg(bySigns, wanted), ''),
     figure(`${name}: a token by float32`, documents[0] ? documents[0].dims * 4 : 0, 'bytes'),
     figure(`${name}: a token by signs`, documents[0] ? documents[0].dims / 8 : 0, 'bytes'),
-    figure(`${name}: top 50 of ${Math.round(mean(top.map(({ count }) => count)))} tokens, float32`, best(laps.exact), 'ms'),
+    figure(
+      `${name}: top 50 of ${Math.round(mean(top.map(({ count }) => count)))} tokens, float32`,
+      best(laps.exact),
+      'ms',
+    ),
     figure(`${name}: the same by signs`, best(laps.signs), 'ms'),
   ]
 }

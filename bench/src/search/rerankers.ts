@@ -25,7 +25,10 @@ export async function makeReranker(modelsDir: string, id: string, like: string):
   const model = await readModel(join(from, onnx.file))
   const { graph } = model
   const weights = Float32Array.from({ length: dims }, (_, i) => Math.sin(i + 1))
-  graph.initializer.push(makeTensor('first', [], BigInt64Array.of(0n)), makeTensor('head', [dims, 1], weights))
+  graph.initializer.push(
+    makeTensor('first', [], BigInt64Array.of(0n)),
+    makeTensor('head', [dims, 1], weights),
+  )
   graph.node.push(
     makeNode('Gather', [onnx.output, 'first'], ['first_token'], { attributes: { axis: 1 } }),
     makeNode('MatMul', ['first_token', 'head'], ['logits']),
@@ -47,7 +50,12 @@ export async function makeTiny(modelsDir: string, id: string): Promise<void> {
   await describe(dir, { id, architecture: 'xlm-roberta', tokensMax: 62, padId: 1 }, inputs, 512)
 }
 
-async function describe(dir: string, facts: { readonly id: string }, inputs: object, batchTokens: number): Promise<void> {
+async function describe(
+  dir: string,
+  facts: { readonly id: string },
+  inputs: object,
+  batchTokens: number,
+): Promise<void> {
   const entry = async (path: string) => {
     const bytes = await readFile(join(dir, path))
     return { path, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
