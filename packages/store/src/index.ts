@@ -9,14 +9,12 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
-  type ChunkText,
   type ColbertRow,
   colbertTable,
   createColbert,
   dropColbert,
   insertColbert,
   readColbert,
-  readTexts,
 } from './colbert.js'
 export {
   type Db,
