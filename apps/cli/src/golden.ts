@@ -27,6 +27,8 @@ interface Output {
 interface RunOptions extends Output {
   readonly k: number
   readonly mode?: string
+  readonly fusion?: string
+  readonly rerank?: string
   readonly threshold?: number
   readonly note?: string
   readonly compare?: string
@@ -106,18 +108,29 @@ export function addGolden(program: Command, client: Client, write: (text: string
     .description('ask all questions, and say how many found their document')
     .argument('<domain>', 'the domain')
     .option('-k <count>', 'hits of each question that count', within(1, 1_000, true), 3)
-    .option('--mode <mode>', 'dense, sparse or hybrid; the domain has its own')
-    .option('--threshold <score>', 'count what it would cut; the domain has its own', within(-1, 1, false))
+    .addOption(
+      new Option('--mode <mode>', "what searches go by; left out: the domain's").choices([
+        'dense',
+        'sparse',
+        'hybrid',
+      ]),
+    )
+    .option('--fusion <name>', "of mode hybrid: a preset; left out: the domain's")
+    .option('--rerank <model>', "colbert, or the id of a model; none: without the domain's")
+    .option('--threshold <score>', 'count what it would cut; the domain has its own', within(-1, 1e6, false))
     .option('--note <text>', 'kept with the run: what was changed')
     .option('--compare <run>', 'with an earlier run: its id, or last')
     .option('--max-drop <share>', 'how much a figure may fall against it', within(0, 1, false), 0)
     .addOption(json())
     .action(async (domain: string, options: RunOptions) => {
-      const { k, mode, threshold, note, compare } = options
+      const { k, mode, fusion, threshold, note, compare } = options
+      const rerank = options.rerank === undefined ? undefined : rerankOf(options.rerank)
       const path = `${domainPath(domain)}/golden`
       // Before there is a newer one.
       const other = compare === 'last' ? await lastRun(client, path) : compare
-      const wishes = Object.entries({ k, mode, threshold, note }).filter(([, value]) => value !== undefined)
+      const wishes = Object.entries({ k, mode, fusion, rerank, threshold, note }).filter(
+        ([, value]) => value !== undefined,
+      )
       const begun = await client.post(`${path}/run`, Object.fromEntries(wishes), runSchema)
       const run = await finished(client, path, begun)
       const beside =
@@ -164,17 +177,29 @@ export function addGolden(program: Command, client: Client, write: (text: string
     .description("how many of the true nearest a domain's index finds, and how long that takes")
     .argument('<domain>', 'the domain')
     .option('--sample <count>', 'searches', within(1, 1_000, true), 100)
+    .addOption(
+      new Option('--from <what>', 'search with stored vectors, or with what was asked last (QUERY_LOG=text)')
+        .choices(['vectors', 'queries'])
+        .default('vectors'),
+    )
     .option('-k <list>', 'recall at so many hits, with commas between', '1,10,100')
     .option('--ef-search <count>', "how far the index looks, instead of the domain's", within(1, 1_000, true))
     .addOption(json())
-    .action(async (domain: string, options: Output & { sample: number; k: string; efSearch?: number }) => {
-      const { sample, k, efSearch } = options
-      const query = new URLSearchParams({ sample: String(sample), k })
-      if (efSearch !== undefined) query.set('efSearch', String(efSearch))
-      const report = await client.get(`${domainPath(domain)}/recall?${query}`, recallSchema)
-      print(options, report, () => showRecall(report))
-    })
+    .action(
+      async (
+        domain: string,
+        options: Output & { sample: number; from: string; k: string; efSearch?: number },
+      ) => {
+        const { sample, k, efSearch } = options
+        const query = new URLSearchParams({ sample: String(sample), k })
+        if (efSearch !== undefined) query.set('efSearch', String(efSearch))
+        const report = await client.get(`${domainPath(domain)}/recall?${query}`, recallSchema)
+        print(options, report, () => showRecall(report))
+      },
+    )
 }
+
+const rerankOf = (by: string) => (by === 'none' ? null : { by })
 
 /** Says on standard error what fell too far, so that standard output stays the report. */
 function judge(comparison: GoldenComparison, maxDrop: number): void {

@@ -49,6 +49,49 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
+export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
+export {
+  type AskedQuery,
+  hashQuery,
+  openQueryLog,
+  QUERY_LOG_MODES,
+  type QueryLog,
+  type QueryLogMode,
+  type QueryLogStats,
+} from './search/log.js'
+export {
+  type EmbedDeps,
+  type EmbeddedQuery,
+  type Encoder,
+  embedQueries,
+  encoderOf,
+  encodeTexts,
+  type QueryFailure,
+  type QueryResult,
+} from './search/query.js'
+export {
+  checkColbert,
+  type FusionWeights,
+  fuseHits,
+  fuseScores,
+  type Rankable,
+  RERANK_TOP_DEFAULT,
+  RERANK_TOP_MAX,
+  type Rerank,
+  type RerankDomain,
+  type RerankQuery,
+  rerankHits,
+} from './search/rerank.js'
+export {
+  identityOf,
+  SCORE_KINDS,
+  SCORE_RANGES,
+  type ScoreKind,
+  type ScoreRange,
+  type Scores,
+} from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
@@ -61,6 +104,7 @@ export {
   listDocuments,
 } from './verbs/documents.js'
 export {
+  type BandWishes,
   changeDomain,
   createDomain,
   type Domain,
@@ -71,6 +115,13 @@ export {
   listDomains,
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
+export {
+  COLBERT_CHARS_MAX,
+  type EmbeddedTexts,
+  type EmbedWishes,
+  embedTexts,
+  sqlLiterals,
+} from './verbs/embed-texts.js'
 export {
   addGolden,
   clearGolden,
@@ -110,6 +161,7 @@ export {
   previewChunks,
   previewFile,
 } from './verbs/preview.js'
+export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
   type Latency,
@@ -119,13 +171,17 @@ export {
   type Recall,
 } from './verbs/recall.js'
 export {
-  missingText,
+  type SearchHit,
+  type SearchOptions,
+  type SearchOutcome,
   type SearchRequest,
   type SearchResult,
-  type Similarity,
+  type Sought,
   search,
-  similarity,
+  searchMany,
+  type Warning,
 } from './verbs/search.js'
+export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

@@ -9,6 +9,16 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
+  type ChunkText,
+  type ColbertRow,
+  colbertTable,
+  createColbert,
+  dropColbert,
+  insertColbert,
+  readColbert,
+  readTexts,
+} from './colbert.js'
+export {
   type Db,
   type DbKind,
   type DbOptions,
@@ -35,11 +45,14 @@ export {
   upsertDocuments,
 } from './documents.js'
 export {
+  type BandChange,
+  type BandRow,
   type DomainRow,
   deleteDomain,
   type GenerationModel,
   generationModel,
   getDomain,
+  type IndexSettings,
   insertDomain,
   listDomains,
   type NewDomain,
@@ -63,7 +76,6 @@ export {
 } from './files.js'
 export {
   type AbsentDocument,
-  type BatchHit,
   type Comparable,
   claimRun,
   clearGolden,
@@ -93,7 +105,6 @@ export {
   RUNS_KEPT,
   type RunRow,
   type RunState,
-  rankBatch,
   releaseRun,
   storeResults,
   type WaitingQuestion,
@@ -138,18 +149,54 @@ export {
   renewDocuments,
   storeChunks,
 } from './prepare.js'
+export {
+  deleteQueries,
+  forgetQueries,
+  insertQueries,
+  type LoggedQuery,
+  listQueries,
+  loggedTexts,
+  type Percentiles,
+  type QueryRow,
+  type QueryStats,
+  queryStats,
+  secretOf,
+  type UsualQuery,
+} from './queries.js'
 export { type Standing, standings } from './reasons.js'
-export { type IndexFacts, indexFacts, type Probe, probeSearch, sampleVectors } from './recall.js'
+export {
+  type IndexFacts,
+  indexFacts,
+  type Probe,
+  probeSearch,
+  sampleQueries,
+  sampleVectors,
+} from './recall.js'
 export type {
   DocumentState,
   IngestionState,
   LayoutPart,
   LevelRow,
+  Lexical,
   Metadata,
   Origin,
   Place,
+  ScoreKind,
+  SearchMode,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
 } from './schema.js'
-export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type FoundHit,
+  type FusionRow,
+  findHits,
+  type HitQuery,
+  type Nothing,
+  type Terms,
+  termsToSql,
+  whyNothing,
+} from './search.js'
 export { countRunning, indexStates } from './status.js'
 export {
   abandonIngestion,
