@@ -3,6 +3,7 @@ import { codeOf } from '@millrace/errors'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import { embeddingSql, type Form } from './storage/form.js'
 import { createVectors, dropVectors } from './vectors.js'
 
 /** A threshold and levels, and what they were set for. */
@@ -129,8 +130,9 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
       { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
       ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
     ])
-    await createVectors(tx, generation.id, given.dims)
-    await createView(tx, given.name, generation.id)
+    const form = { storage, dims: given.dims }
+    await createVectors(tx, generation.id, form)
+    await createView(tx, given.name, generation.id, form)
     return getDomain(tx, given.name)
   })
 }
@@ -238,10 +240,10 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
 const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
-async function createView(tx: Tx, name: string, generationId: number): Promise<void> {
+async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
   await tx.query(`create or replace view ${viewOf(name)} as
     select d.external_id as document_id, c.ordinal as chunk, p.title, c.text, p.metadata,
-      v.embedding::vector as embedding
+      ${embeddingSql(form, 'v')} as embedding
     from millrace.vectors_${generationId} v
     join millrace.chunks c on c.generation_id = ${generationId} and c.text_hash = v.text_hash
     join millrace.published p

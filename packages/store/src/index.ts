@@ -193,6 +193,7 @@ export {
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
+export { embeddingSql, type Form } from './storage/form.js'
 export {
   abandonIngestion,
   addRejections,

@@ -1,7 +1,7 @@
 import { deleteUnwanted } from './cancel.js'
 import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
-import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
+import { holdForm, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
 /** Vectors and chunks are worked out again from documents and pending, should their commit be lost. */
 const DERIVED = { durable: false }
@@ -261,10 +261,8 @@ export function storeLease(
   },
 ): Promise<StoredLease> {
   return db.transact(async (tx) => {
-    const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-      lease.generationId,
-    ])
-    if (generation.length === 0) return { texts: 0, tokens: 0 }
+    const form = await holdForm(tx, lease.generationId)
+    if (form === undefined) return { texts: 0, tokens: 0 }
     const taken = await takePending(
       tx,
       lease,
@@ -272,7 +270,7 @@ export function storeLease(
     )
     const wanted = new Map(taken.map((row) => [row.hash.toString('hex'), row]))
     const fresh = result.vectors.filter((row) => wanted.get(row.hash.toString('hex'))?.stored === false)
-    await insertVectors(tx, lease.generationId, fresh)
+    await insertVectors(tx, lease.generationId, form, fresh)
     await failTexts(tx, lease, result.failed)
     const hashes = taken.map((row) => row.hash)
     await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
