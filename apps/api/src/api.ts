@@ -7,6 +7,7 @@ import {
   listDomains,
   openPreparer,
   openQueryCache,
+  openQueryLog,
   openReading,
 } from '@millrace/flow'
 import { buildServer } from './server.js'
@@ -29,10 +30,23 @@ export async function startApi(
   const reading = openReading(settings, log)
   const { files } = reading
   const cache = openQueryCache({ entries: settings.queryCache })
-  const app = await buildServer({ db, queues, engine, cache, preparer, files, log, defaultModel, settings })
+  const queryLog = openQueryLog({ db, log }, { mode: settings.queryLog })
+  const app = await buildServer({
+    db,
+    queues,
+    engine,
+    cache,
+    queryLog,
+    preparer,
+    files,
+    log,
+    defaultModel,
+    settings,
+  })
   app.addHook('onClose', async () => {
     await preparer.close()
     await reading.close()
+    await queryLog.close()
   })
   const url = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw whyNot(error, settings)

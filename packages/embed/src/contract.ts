@@ -7,6 +7,7 @@ import type { EmbedOutput, LongTexts, WindowPooling } from './outputs.js'
 import type { TextKind } from './protocol.js'
 import type { Provider } from './provider.js'
 import type { EmbedResult } from './requests.js'
+import type { RerankRequest, RerankResult } from './reranked.js'
 
 /** What the engine reports to; a pino logger fits. */
 export interface EngineLog {
@@ -98,10 +99,17 @@ export interface Engine {
   /**
    * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
    * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
-   * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
+   * @throws CodedError UNKNOWN_MODEL, NOT_AN_EMBEDDER, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
    * and those of `load`; those of `Remote.embed` for a model whose vectors are computed elsewhere
    */
   embed(request: EmbedRequest): Promise<EmbedResult[]>
+  /**
+   * A result a text, in order: how well it answers the query, as a model judges that reads both together, or why it
+   * alone has none (EMPTY_TEXT, INVALID_TEXT, EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
+   * @throws CodedError UNKNOWN_MODEL, NOT_A_RERANKER, EMPTY_TEXT and INVALID_TEXT of the query, QUERY_TOO_LONG,
+   * ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
+   */
+  rerank(request: RerankRequest): Promise<RerankResult[]>
   /**
    * Tokens of each text, special ones included, exactly as in `embed`; does not wait for the model.
    * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER

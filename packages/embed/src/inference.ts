@@ -124,6 +124,7 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
           void load(message)
           break
         case 'texts':
+        case 'pairs':
           void intake.take(message).then((done) => {
             if (done.length > 0) send(done)
             return work()

@@ -10,6 +10,7 @@ export type TextKind = 'query' | 'document' | 'plain'
 export type ToThread =
   | { readonly type: 'load'; readonly dir: string; readonly manifest: LocalManifest }
   | TextsMessage
+  | PairsMessage
   | { readonly type: 'drop'; readonly request: number }
   | { readonly type: 'close' }
 
@@ -23,6 +24,15 @@ export interface TextsMessage {
   readonly priority: Priority
   readonly encoding: Encoding
   readonly texts: readonly string[]
+}
+
+/**
+ * Some of the texts of a request to rerank, each to be scored together with the query. They come back as results with
+ * one number in `dense`, the logit.
+ */
+export interface PairsMessage extends Omit<TextsMessage, 'type' | 'kind' | 'encoding'> {
+  readonly type: 'pairs'
+  readonly query: string
 }
 
 /** Handed to the thread when it starts. */

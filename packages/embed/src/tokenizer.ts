@@ -9,6 +9,8 @@ import { pieces } from './windows.js'
 export interface Tokenizer {
   /** Tokens that stand before and after every text. */
   readonly special: { readonly before: Int32Array; readonly after: Int32Array }
+  /** What stands around two texts that are read together; undefined where its post-processor has no such template. */
+  readonly pair: PairTemplate | undefined
   /** Stands for what the vocabulary does not have; undefined where there is no such token. */
   readonly unknownId: number | undefined
   /** Whether that token is one Chinese character. */
@@ -24,6 +26,14 @@ export interface Tokenizer {
   readonly encode: (texts: readonly string[]) => Promise<Int32Array[]>
   /** Where each token of a text begins, in UTF-16 code units, without special tokens; never falling. */
   readonly starts: (text: string) => Promise<Int32Array>
+}
+
+export interface PairTemplate {
+  readonly before: Int32Array
+  readonly between: Int32Array
+  readonly after: Int32Array
+  /** Whether all from the second text on is of token type 1. */
+  readonly isTyped: boolean
 }
 
 /**
@@ -51,6 +61,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
     const length = special.before.length + special.after.length
     return {
       special,
+      pair: await pairTemplate(native),
       unknownId,
       isIdeograph,
       largestId,
@@ -136,6 +147,23 @@ async function specialTokens(native: Native): Promise<Tokenizer['special']> {
   return {
     before: Int32Array.from(ids.slice(0, at)),
     after: Int32Array.from(ids.slice(at + length)),
+  }
+}
+
+/** Finds it by encoding two texts with it, and without. */
+async function pairTemplate(native: Native): Promise<PairTemplate | undefined> {
+  const [whole, inner] = await Promise.all([native.encode('a', 'a'), native.encode('a', null, bare)])
+  const [ids, types, text] = [whole.getIds(), whole.getTypeIds(), inner.getIds()]
+  const found = (from: number) =>
+    ids.findIndex((_, i) => i >= from && text.every((id, j) => ids[i + j] === id))
+  const first = found(0)
+  const second = first < 0 ? -1 : found(first + text.length)
+  if (text.length === 0 || second <= first + text.length) return undefined
+  return {
+    before: Int32Array.from(ids.slice(0, first)),
+    between: Int32Array.from(ids.slice(first + text.length, second)),
+    after: Int32Array.from(ids.slice(second + text.length)),
+    isTyped: types.every((type, i) => type === (i < second ? 0 : 1)),
   }
 }
 

@@ -14,7 +14,7 @@ export type Fusion =
       readonly method: 'weighted'
       readonly dense: number
       readonly sparse: number
-      readonly colbert?: number
+      readonly colbert?: number | undefined
     }
 
 /**

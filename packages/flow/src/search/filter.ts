@@ -1,0 +1,1 @@
+export function checkFilter(_filter: unknown): void {}
