@@ -186,8 +186,6 @@ export {
   findHits,
   type HitQuery,
   type Nothing,
-  type Terms,
-  termsToSql,
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
@@ -216,6 +214,17 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
+export {
+  createTerms,
+  dropTerms,
+  insertTerms,
+  refreshTermCounts,
+  TERMS_OF_A_TEXT_MAX,
+  type Terms,
+  type TermsRow,
+  termsTable,
+  toSparsevec,
+} from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
