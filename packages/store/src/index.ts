@@ -74,7 +74,6 @@ export {
 } from './files.js'
 export {
   type AbsentDocument,
-  type BatchHit,
   type Comparable,
   claimRun,
   clearGolden,
@@ -104,7 +103,6 @@ export {
   RUNS_KEPT,
   type RunRow,
   type RunState,
-  rankBatch,
   releaseRun,
   storeResults,
   type WaitingQuestion,
@@ -164,7 +162,14 @@ export {
   type UsualQuery,
 } from './queries.js'
 export { type Standing, standings } from './reasons.js'
-export { type IndexFacts, indexFacts, type Probe, probeSearch, sampleVectors } from './recall.js'
+export {
+  type IndexFacts,
+  indexFacts,
+  type Probe,
+  probeSearch,
+  sampleQueries,
+  sampleVectors,
+} from './recall.js'
 export type {
   DocumentState,
   IngestionState,
