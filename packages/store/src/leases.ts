@@ -1,4 +1,5 @@
 import { deleteUnwanted } from './cancel.js'
+import { type ColbertRow, insertColbert } from './colbert.js'
 import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
 import { insertTerms, type TermsRow } from './terms.js'
@@ -259,6 +260,7 @@ export function storeLease(
     readonly vectors: readonly VectorRow[]
     /** Of the same texts, where the generation keeps them. */
     readonly terms?: readonly TermsRow[]
+    readonly colbert?: readonly ColbertRow[]
     readonly failed: readonly FailedText[]
     readonly done: boolean
   },
@@ -277,6 +279,7 @@ export function storeLease(
     await insertVectors(tx, lease.generationId, form, result.vectors.filter(isFresh))
     // Whatever else is kept of a text goes with its vector: there is either all of it or nothing.
     await insertTerms(tx, lease.generationId, (result.terms ?? []).filter(isFresh))
+    await insertColbert(tx, lease.generationId, (result.colbert ?? []).filter(isFresh))
     await failTexts(tx, lease, result.failed)
     const hashes = taken.map((row) => row.hash)
     await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
