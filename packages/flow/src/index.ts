@@ -122,7 +122,7 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
-
+export {
   addGolden,
   clearGolden,
   compareGolden,
@@ -170,12 +170,11 @@ export {
   RECALL_K_MAX,
   RECALL_SAMPLE_MAX,
   type Recall,
+} from './verbs/recall.js'
+export {
   type SearchHit,
   type SearchOptions,
   type SearchOutcome,
-} from './verbs/recall.js'
-export {
-  missingText,
   type SearchRequest,
   type SearchResult,
   type Sought,
