@@ -1,5 +1,6 @@
 import { CodedError } from '@millrace/errors'
-import type { Domain } from './domains.js'
+import type { Db } from '@millrace/store'
+import { type Domain, listDomains, unknownDomain } from './domains.js'
 import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
 
 export interface SeveralHit extends SearchHit {
@@ -67,6 +68,16 @@ export async function searchSeveral(
         first.tookMs.rerank === null ? null : Math.max(...results.map(({ tookMs }) => tookMs.rerank ?? 0)),
     },
   }
+}
+
+/** Domains by name, in that order. @throws CodedError UNKNOWN_DOMAIN */
+export async function findDomains(deps: { readonly db: Db }, names: readonly string[]): Promise<Domain[]> {
+  const all = new Map((await listDomains(deps)).map((domain) => [domain.name, domain]))
+  return names.map((name) => {
+    const domain = all.get(name)
+    if (domain === undefined) throw unknownDomain(name)
+    return domain
+  })
 }
 
 /** @throws CodedError MODELS_DIFFER where scores of two domains would not compare */
