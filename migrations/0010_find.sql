@@ -251,7 +251,11 @@ begin
     raise exception 'the threshold is %, it must be -1 to 1', thresholds ->> 'dense'
       using errcode = '22023', hint = 'null takes the domain''s, -1 cuts nothing';
   end if;
-  if fusion is null then fusion := millrace.fusion_of(target.search ->> 'fusion', target.lexical); end if;
+  if mode <> 'hybrid' then
+    fusion := null;
+  elsif fusion is null then
+    fusion := millrace.fusion_of(target.search ->> 'fusion', target.lexical);
+  end if;
   select f.condition, f.arguments into condition, arguments
   from millrace.compile_filter(coalesce(options -> 'filter', '{}'), '$3') f;
 

@@ -8,6 +8,7 @@ import { type Client, domainSchema, ingestionSchema, similaritySchema } from './
 import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
+import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
 import { within } from './numbers.js'
@@ -45,7 +46,8 @@ const { version } = z
   .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed.`
+Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed,
+3 a golden run got worse than allowed.`
 
 const json = () => new Option('--json', 'print one JSON document on standard output')
 
@@ -111,6 +113,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGolden(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
