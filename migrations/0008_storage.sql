@@ -76,7 +76,7 @@ comment on function millrace.search_bits(vector) is
 create function millrace.candidates_of(storage text, k integer, texts bigint) returns integer
 language sql immutable parallel safe as $$
   select case when storage in ('sq8', 'sq4', 'binary')
-    then least(10000, greatest(4 * k + 100, least(10 * k, coalesce(texts, 10000) / 20)))
+    then 100 + 10 * k
     else k end::integer
 $$;
 comment on function millrace.candidates_of(text, integer, bigint) is
