@@ -316,6 +316,15 @@ comment on function millrace.compile_filter(jsonb, text) is
 -- How a filtered search is best done. The index gives vectors in order of nearness and the filter drops most of them;
 -- exact search begins with the documents that pass. The first is quick when many pass, the second when few do, and
 -- only the second is right when what passes lies elsewhere than what is near.
+--
+-- Whoever searches a generation that has an index asks millrace.plan_of. With `documents`, exact search over them:
+--   from unnest(documents) k (document_id) join published p … join chunks c … join vectors_<g> v …
+--   order by (v.embedding <#> query) + 0 limit k                                -- "+ 0": not through the index
+-- Without, through the index, in relaxed order (a strict one drops what is found late) and put in order outside:
+--   set_config('hnsw.iterative_scan', 'relaxed_order', true), and hnsw.ef_search and hnsw.max_scan_tuples as planned;
+--   with found as materialized (… where condition order by v.embedding <#> query limit k) … order by distance
+-- When that gives fewer than k: exact search over millrace.passing(generation, condition, arguments, null).
+-- A function that has SET clauses for these three gets them back when it ends.
 
 -- Hashes are uniform, so the first chunks by hash are a sample.
 create function millrace.filter_share(generation bigint, condition text, arguments jsonb) returns real
