@@ -1,7 +1,15 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import type { Backends, Log, Settings } from '@millrace/flow'
-import { chooseModel, isExternal, listDomains, openPreparer, openReading } from '@millrace/flow'
+import {
+  chooseModel,
+  isExternal,
+  listDomains,
+  openPreparer,
+  openQueryCache,
+  openQueryLog,
+  openReading,
+} from '@millrace/flow'
 import { buildServer } from './server.js'
 
 export interface RunningApi {
@@ -21,10 +29,24 @@ export async function startApi(
   const preparer = openPreparer(log)
   const reading = openReading(settings, log)
   const { files } = reading
-  const app = await buildServer({ db, queues, engine, preparer, files, log, defaultModel, settings })
+  const cache = openQueryCache({ entries: settings.queryCache })
+  const queryLog = openQueryLog({ db, log }, { mode: settings.queryLog })
+  const app = await buildServer({
+    db,
+    queues,
+    engine,
+    cache,
+    queryLog,
+    preparer,
+    files,
+    log,
+    defaultModel,
+    settings,
+  })
   app.addHook('onClose', async () => {
     await preparer.close()
     await reading.close()
+    await queryLog.close()
   })
   const url = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw whyNot(error, settings)

@@ -1,5 +1,5 @@
 import type { Engine } from '@millrace/embed'
-import type { FileReader, Log, Preparer, Queues, Settings } from '@millrace/flow'
+import type { FileReader, Log, Preparer, QueryCache, QueryLog, Queues, Settings } from '@millrace/flow'
 import type { Db } from '@millrace/store'
 
 /** What the routes are handed. */
@@ -7,6 +7,10 @@ export interface ApiDeps {
   readonly db: Db
   readonly queues: Queues
   readonly engine: Engine
+  /** Vectors of queries that were asked lately. */
+  readonly cache: QueryCache
+  /** What was asked, as far as the settings want it kept. */
+  readonly queryLog: QueryLog
   /** Cleans, chunks and counts, in a thread. */
   readonly preparer: Preparer
   /** Reads files, where it can be stopped. */

@@ -25,6 +25,24 @@ export function exposeMetrics(app: FastifyInstance, deps: ApiDeps): void {
     },
   })
   new Gauge({
+    name: 'millrace_query_cache',
+    help: 'Queries whose vectors this process had at hand (hits) or computed (misses); entries and bytes kept',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      for (const [what, value] of Object.entries(deps.cache.stats())) this.set({ what }, value)
+    },
+  })
+  new Gauge({
+    name: 'millrace_query_log',
+    help: 'Queries that this process logged (written), lost (dropped), and has yet to write (waiting)',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      for (const [what, value] of Object.entries(deps.queryLog.stats())) this.set({ what }, value)
+    },
+  })
+  new Gauge({
     name: 'millrace_backlog',
     help: 'What is still to be done, over all domains: documents, texts without a vector, leases out, workers alive',
     labelNames: ['what'],

@@ -1,5 +1,5 @@
 import { levelsSchema } from '@millrace/embed'
-import { DIMS_MAX } from '@millrace/flow'
+import { DIMS_MAX, SCORE_KINDS } from '@millrace/flow'
 import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
 
@@ -41,7 +41,47 @@ const chunkingIn = z.strictObject({
 const cleaningIn = z
   .partialRecord(z.enum(CLEANING_STEPS), z.boolean())
   .describe('Steps of cleaning to switch on or off')
-const storage = z.enum(['full']).describe('full: float32')
+const storage = z
+  .enum(['full', 'half', 'sq8', 'sq4', 'binary'])
+  .describe('How vectors are kept: float32, float16, codes of 8 or 4 bits, or float16 found by their signs')
+const outputs = z
+  .array(z.enum(['dense', 'sparse', 'colbert']))
+  .min(1)
+  .describe('What is kept of a text; default dense and sparse')
+const mode = z
+  .enum(['dense', 'sparse', 'hybrid'])
+  .describe('By meaning (dense), by words (sparse) or by both')
+const efSearch = z
+  .int()
+  .min(1)
+  .max(1_000)
+  .describe('Vectors that the index looks at; more: slower, and misses less')
+const weight = z.number().min(0).max(1_000)
+const fusion = z
+  .union([
+    z.string().describe('Name of a preset'),
+    z.strictObject({ method: z.literal('rrf'), k: z.number().min(1).max(10_000).default(60) }),
+    z.strictObject({
+      method: z.literal('weighted'),
+      dense: weight,
+      sparse: weight,
+      colbert: weight.optional(),
+    }),
+  ])
+  .describe('How the results by meaning and by words become one')
+const rerank = z
+  .strictObject({
+    by: z.string().describe('colbert, or the id of a model that reranks'),
+    top: z.int().min(1).max(200).optional().describe('Hits that are reranked; default 50'),
+  })
+  .nullable()
+  .describe('null: none')
+const leastScore = z.number().nullable().describe('Least score of a hit; null: no cut')
+const band = z.strictObject({ threshold: leastScore.optional(), levels: levelsSchema.nullable().optional() })
+const otherScores = z
+  .strictObject({ sparse: band, hybrid: band, colbert: band, rerank: band })
+  .partial()
+  .describe('Threshold and levels of other scores than dense')
 
 export const domainIn = z.strictObject({
   name: domainName,
@@ -57,6 +97,24 @@ export const domainIn = z.strictObject({
   chunking: chunkingIn.optional(),
   cleaning: cleaningIn.optional(),
   storage: storage.optional(),
+  outputs: outputs.optional(),
+  index: z
+    .strictObject({
+      m: z.int().min(2).max(100).optional().describe('Neighbours of a vector in the index; default 16'),
+      efConstruction: z
+        .int()
+        .min(4)
+        .max(1_000)
+        .optional()
+        .describe('Candidates looked at for each while it is built, at least 2 m; default 64'),
+      efSearch: efSearch.optional(),
+    })
+    .optional(),
+  search: z
+    .strictObject({ mode: mode.optional(), fusion: z.string().optional(), rerank: rerank.optional() })
+    .optional()
+    .describe('What searches do unless they say otherwise'),
+  scores: otherScores.optional(),
 })
 export const domainChange = domainIn.omit({ name: true, dims: true })
 
@@ -88,6 +146,18 @@ export const domainOut = z.object({
     .describe('null: of an external domain'),
   cleaning: z.record(z.string(), z.boolean()).nullable(),
   storage: z.string(),
+  outputs: z.array(z.string()),
+  lexical: z.string().nullable().describe('What sparse is: learned by the model, or bm25 over its tokens'),
+  index: z.object({ m: z.int(), efConstruction: z.int(), efSearch: z.int() }),
+  search: z.object({
+    mode: z.string(),
+    fusion: z.string().nullable().describe('null: the default of the domain'),
+    rerank: z.object({ by: z.string(), top: z.int() }).nullable(),
+  }),
+  scores: z.record(z.string(), z.object({ threshold: z.number().nullable(), levels: levels.nullable() })),
+  staleThresholds: z
+    .array(z.object({ score: z.string(), threshold: z.number(), recipe: z.string() }))
+    .describe('Set for another recipe: not applied'),
   createdAt: z.string(),
   updatedAt: z.string(),
 })
@@ -353,19 +423,54 @@ export const statusOut = z.object({
   ),
 })
 
-export const searchIn = z
-  .strictObject({
-    query: z.string().optional().describe('In your own words'),
-    vector: vector.optional().describe("Instead of query: the domain's dims, of any length"),
-    k: z.int().min(1).max(1_000).default(10),
-    threshold: threshold.optional().describe("Left out: the domain's"),
-    filter: z
-      .record(z.string(), z.unknown())
+const filter = z
+  .record(z.string(), z.unknown())
+  .describe('{"field": value}, or operators, and, or, not: docs/filters.md')
+const k = z.int().min(1).max(1_000)
+const queryText = z.string().describe('In your own words')
+const queryVector = vector.describe("Instead of query: the domain's dims, of any length")
+export const QUERIES_MAX = 100
+/** What a search may say beside what it looks for. */
+export const searchOptions = z.strictObject({
+  k: k.default(10),
+  threshold: leastScore.optional().describe("Of the score that ranks; left out: the domain's"),
+  thresholds: z.partialRecord(z.enum(SCORE_KINDS), leastScore).optional().describe('Of any kind of score'),
+  filter: filter.optional(),
+  mode: mode.optional().describe("Left out: the domain's, else dense"),
+  fusion: fusion.optional(),
+  rerank: rerank.optional(),
+  candidates: z.int().min(1).max(10_000).optional().describe('How many are looked at closely'),
+  efSearch: efSearch.optional(),
+  exact: z.boolean().optional().describe('Without the index'),
+})
+export const searchIn = searchOptions
+  .extend({
+    query: queryText.optional(),
+    vector: queryVector.optional(),
+    queries: z
+      .array(
+        z.union([
+          queryText,
+          z
+            .strictObject({
+              query: queryText.optional(),
+              vector: queryVector.optional(),
+              k: k.optional(),
+              filter: filter.optional(),
+            })
+            .refine(({ query, vector }) => isOneOf([query, vector]), {
+              error: 'send either query or vector',
+            }),
+        ]),
+      )
+      .min(1)
+      .max(QUERIES_MAX)
       .optional()
-      .describe('{"field": value}: equality on metadata, document.id, document.title, document.createdAt'),
-    mode: z.enum(['dense']).default('dense'),
+      .describe('Several at once, answered in order'),
   })
-  .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
+  .refine(({ query, vector, queries }) => isOneOf([query, vector, queries]), {
+    error: 'send either query, vector or queries',
+  })
 const span = { start: z.int().describe('UTF-16 code units in the text as submitted'), end: z.int() }
 /** What a preview is told beside the text. */
 export const previewRest = z.strictObject({
@@ -394,32 +499,63 @@ export const previewOut = z.object({
   warnings: z.array(z.string()),
 })
 
-export const searchOut = z.object({
-  hits: z.array(
-    z.object({
-      documentId: z.string(),
-      title: z.string().nullable(),
-      chunk: z.int(),
-      start: z.int(),
-      end: z.int(),
-      text: z.string(),
-      similarity: z.number(),
-      level: z.string(),
-      levelKey: z.string(),
-      metadata,
-      headings: z.array(z.string()).describe('The headings above it, outermost first'),
-      place: place.nullable(),
-      parent: z
-        .object({ chunk: z.int(), start: z.int(), end: z.int() })
-        .nullable()
-        .describe("What the hit shows instead of the chunk: then text, start and end are the parent's"),
-    }),
-  ),
-  model: z.string(),
-  threshold: z.number().nullable(),
-  mode: z.string(),
-  tookMs: z.object({ embed: z.number(), search: z.number() }),
+export const hitOut = z.object({
+  documentId: z.string(),
+  title: z.string().nullable(),
+  chunk: z.int(),
+  start: z.int(),
+  end: z.int(),
+  text: z.string(),
+  similarity: z.number().nullable().describe('The cosine; null where the mode does not compute it'),
+  score: z.number().describe('What it was ranked by'),
+  rankedBy: z.enum(SCORE_KINDS),
+  scores: z.partialRecord(z.enum(SCORE_KINDS), z.number()).describe('Every score that was computed'),
+  level: z.string().nullable().describe('null where its scores have no levels'),
+  levelKey: z.string().nullable(),
+  metadata,
+  headings: z.array(z.string()).describe('The headings above it, outermost first'),
+  place: place.nullable(),
+  parent: z
+    .object({ chunk: z.int(), start: z.int(), end: z.int() })
+    .nullable()
+    .describe("What the hit shows instead of the chunk: then text, start and end are the parent's"),
 })
+export const tookMs = z.object({
+  embed: z.number(),
+  search: z.number(),
+  rerank: z.number().nullable(),
+})
+export const resultOut = z.object({
+  hits: z.array(hitOut),
+  model: z.string(),
+  mode: z.string(),
+  rankedBy: z.enum(SCORE_KINDS),
+  threshold: z.number().nullable().describe('As it was applied'),
+  staleThreshold: z
+    .object({ score: z.string(), threshold: z.number(), recipe: z.string() })
+    .nullable()
+    .describe('Set for another recipe, and not applied'),
+  query: z
+    .object({
+      tokens: z.int(),
+      windows: z.int().describe('More than 1: longer than the model takes, and pooled'),
+    })
+    .nullable()
+    .describe('null: of a vector'),
+  warnings: z.array(z.object({ code: z.string(), message: z.string() })),
+  tookMs,
+})
+export const searchOut = z.union([
+  resultOut,
+  z.object({
+    results: z.array(
+      z.union([
+        resultOut,
+        z.object({ error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }) }),
+      ]),
+    ),
+  }),
+])
 
 export const similarityIn = z.strictObject({
   text_a: z.string().nullish(),

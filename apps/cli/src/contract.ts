@@ -184,9 +184,12 @@ export const searchSchema = z.object({
       title: z.string().nullable(),
       chunk: z.number(),
       text: z.string(),
-      similarity: z.number(),
-      level: z.string(),
-      levelKey: z.string(),
+      similarity: z.number().nullable(),
+      score: z.number(),
+      rankedBy: z.string(),
+      scores: z.record(z.string(), z.number()),
+      level: z.string().nullable(),
+      levelKey: z.string().nullable(),
       start: z.number(),
       end: z.number(),
       metadata: z.record(z.string(), z.unknown()),
@@ -194,8 +197,11 @@ export const searchSchema = z.object({
   ),
   model: z.string(),
   threshold: z.number().nullable(),
+  staleThreshold: z.object({ score: z.string(), threshold: z.number(), recipe: z.string() }).nullable(),
   mode: z.string(),
-  tookMs: z.object({ embed: z.number(), search: z.number() }),
+  rankedBy: z.string(),
+  warnings: z.array(z.object({ code: z.string(), message: z.string() })),
+  tookMs: z.object({ embed: z.number(), search: z.number(), rerank: z.number().nullable() }),
 })
 export type SearchResult = z.infer<typeof searchSchema>
 

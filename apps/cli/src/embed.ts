@@ -2,7 +2,15 @@ import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import type { EmbedResult, Engine, Output } from '@millrace/embed'
+import {
+  type EmbedFailure,
+  type EmbedResult,
+  type Engine,
+  type Output,
+  type TextKind,
+  termsLiteral,
+  vectorLiteral,
+} from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { z } from 'zod'
 
@@ -11,6 +19,10 @@ export interface EmbedOptions {
   readonly outputs: readonly Output[]
   /** Tokens of a window; undefined: what the model takes. */
   readonly window?: number | undefined
+  /** `plain`: without the model's instruction. */
+  readonly kind: TextKind
+  /** Also, or for a person only, as literals for SQL. */
+  readonly sql?: boolean | undefined
 }
 
 /** Texts that are embedded together: enough for full batches, little enough to hold with all their vectors. */
@@ -19,7 +31,7 @@ const TEXTS_AT_ONCE = 256
 const SHOWN = 6
 
 /**
- * Embeds texts as they are given, without cleaning, instruction or chunking, and writes each result as it comes.
+ * Embeds texts as they are given, without cleaning or chunking, and writes each result as it comes.
  * @param json one JSON document, else a few lines a text
  * @returns how many of them could not be embedded: each has its error in its place
  * @throws CodedError those of the engine
@@ -36,13 +48,19 @@ export async function embedTexts(
   let failures = 0
   if (json) await write(out, `{"model":${JSON.stringify(id)},"texts":[`)
   for await (const batch of inBatches(texts)) {
-    const results = await engine.embed({ ...options, texts: batch, kind: 'plain' })
+    const { model, outputs, window, kind, sql } = options
+    const results = await engine.embed({ model, outputs, window, kind, priority: 'bulk', texts: batch })
     for (const [i, result] of results.entries()) {
       if ('error' in result) failures++
       const before = json && count > 0 ? ',' : ''
       await write(
         out,
-        before + (json ? JSON.stringify(jsonOf(result, options)) : show(batch[i] ?? '', result)),
+        before +
+          (json
+            ? JSON.stringify(jsonOf(result, options))
+            : sql === true
+              ? showLiterals(result)
+              : show(batch[i] ?? '', result)),
       )
       count++
     }
@@ -67,7 +85,7 @@ async function* inBatches(texts: AsyncIterable<string> | Iterable<string>): Asyn
 }
 
 /** What was asked for, as plain JSON. */
-function jsonOf(result: EmbedResult, { outputs }: EmbedOptions) {
+function jsonOf(result: EmbedResult, { outputs, sql }: EmbedOptions) {
   if ('error' in result) return { error: { code: result.error.code, message: result.error.message } }
   const { vector, sparse, colbert, tokens, windows, truncated } = result
   return {
@@ -85,8 +103,22 @@ function jsonOf(result: EmbedResult, { outputs }: EmbedOptions) {
             ...colbert.values.subarray(row * colbert.dims, (row + 1) * colbert.dims),
           ]),
         }),
+    ...(sql === true ? { sql: literalsOf(result) } : {}),
   }
 }
+
+const literalsOf = ({ vector, sparse }: Exclude<EmbedResult, EmbedFailure>) => ({
+  ...(vector.length === 0 ? {} : { vector: vectorLiteral(vector) }),
+  ...(sparse === undefined ? {} : { terms: termsLiteral(sparse) }),
+})
+
+/** A line each, and nothing else: for a variable of psql. */
+const showLiterals = (result: EmbedResult): string =>
+  'error' in result
+    ? `-- ${result.error.code}: ${result.error.message}\n`
+    : Object.values(literalsOf(result))
+        .map((literal) => `${literal}\n`)
+        .join('')
 
 /** For a person: what the text took, and how each output begins. */
 function show(text: string, result: EmbedResult): string {

@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs'
-import { type Engine, type Output as ModelOutput, OUTPUTS } from '@millrace/embed'
+import { type Engine, type Output as ModelOutput, OUTPUTS, type TextKind } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { addChunk } from './chunk.js'
-import { type Client, domainSchema, ingestionSchema, searchSchema, similaritySchema } from './client.js'
-import { allDomains, domainPath } from './domain.js'
+import { type Client, domainSchema, ingestionSchema, similaritySchema } from './client.js'
+import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
+import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
-import { showDomains, showHits, showIngestion } from './show.js'
+import { within } from './numbers.js'
+import { addSearch } from './search.js'
+import { showDomains, showIngestion } from './show.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
-import { soughtOf } from './vector.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -30,11 +32,13 @@ interface Output {
   readonly json?: true
 }
 
-interface SearchOptions {
-  readonly domain: string
-  readonly k: number
+interface DomainOptions {
+  readonly model?: string
+  readonly dims?: number
   readonly threshold?: number
-  readonly vector?: string
+  readonly storage?: string
+  readonly outputs?: readonly string[]
+  readonly mode?: string
 }
 
 const { version } = z
@@ -42,21 +46,10 @@ const { version } = z
   .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed.`
+Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed,
+3 a golden run got worse than allowed.`
 
 const json = () => new Option('--json', 'print one JSON document on standard output')
-
-const within =
-  (min: number, max: number, whole: boolean) =>
-  (value: string): number => {
-    const number = Number(value)
-    if (value.trim() === '' || !(number >= min && number <= max) || (whole && !Number.isInteger(number))) {
-      throw new InvalidArgumentError(
-        `It must be ${whole ? 'a whole number' : 'a number'} from ${min} to ${max}.`,
-      )
-    }
-    return number
-  }
 
 /** The commands. Resolves to the process's exit code through `process.exitCode`. */
 export function buildProgram({ client, write, openEngine, screen, env = process.env }: ProgramDeps): Command {
@@ -72,26 +65,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
 
   addIngest(program, client, write)
 
-  program
-    .command('search')
-    .description('the chunks of a domain that are nearest in meaning')
-    .argument('[query]', 'what to look for, in your own words')
-    .requiredOption('-d, --domain <name>', 'the domain to search')
-    .option('--vector <file>', 'instead of a query: a JSON array of numbers; - is standard input')
-    .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
-    .option(
-      '--threshold <similarity>',
-      'least similarity of a hit, -1 to 1; the domain has its own',
-      within(-1, 1, false),
-    )
-    .addOption(json())
-    .action(async (query: string | undefined, options: Output & SearchOptions) => {
-      const { domain, k, threshold, vector } = options
-      const sought = await soughtOf(query, vector, process.stdin)
-      const body = { ...sought, k, ...(threshold === undefined ? {} : { threshold }) }
-      const found = await client.post(`${domainPath(domain)}/search`, body, searchSchema)
-      print(options, found, () => showHits(query ?? `the vector in ${vector}`, found))
-    })
+  addSearch(program, client, write)
 
   program
     .command('similarity')
@@ -139,6 +113,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGolden(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
@@ -181,10 +156,22 @@ function addDomains(
     )
     .option('--dims <count>', 'numbers of a vector, of an external domain', within(1, 16_000, true))
     .option('--threshold <similarity>', 'least similarity of a hit, -1 to 1', within(-1, 1, false))
+    .addOption(
+      new Option('--storage <form>', 'how vectors are kept (docs/storage.md)').choices([
+        'full',
+        'half',
+        'sq8',
+        'sq4',
+        'binary',
+      ]),
+    )
+    .option('--outputs <list>', 'what is kept of a text, of dense,sparse,colbert', outputList)
+    .addOption(new Option('--mode <mode>', 'what its searches go by').choices(['dense', 'sparse', 'hybrid']))
     .addOption(json())
-    .action(async (name: string, options: Output & { model?: string; dims?: number; threshold?: number }) => {
-      const { json: _json, ...wishes } = options
-      const created = await client.post('/v1/domains', { name, ...wishes }, domainSchema)
+    .action(async (name: string, options: Output & DomainOptions) => {
+      const { json: _json, mode, ...wishes } = options
+      const search = mode === undefined ? {} : { search: { mode } }
+      const created = await client.post('/v1/domains', { name, ...wishes, ...search }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)
     })
 }
@@ -200,7 +187,7 @@ function outputList(value: string): ModelOutput[] {
 function addEmbed(program: Command, openEngine: () => Engine): void {
   program
     .command('embed')
-    .description('vectors of texts as they are given, without a server')
+    .description('vectors of texts as they are given, without a server and without cleaning')
     .argument('[text...]', 'texts')
     .requiredOption('--model <id>', 'the model')
     .option('--outputs <list>', 'what is wanted of dense,sparse,colbert', outputList, ['dense'])
@@ -210,11 +197,25 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
       within(8, 1e6, true),
     )
     .option('--ndjson <file>', 'read the texts from a file with a {"text": …} a line; - is standard input')
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'what the texts are, for models with instructions; plain: none (default: plain, with --sql query)',
+      ).choices(['query', 'document', 'plain']),
+    )
+    .option('--sql', 'print literals for SQL: the vector, and with sparse the terms, a line each')
     .addOption(json())
     .action(
       async (
         given: string[],
-        options: Output & { model: string; outputs: ModelOutput[]; window?: number; ndjson?: string },
+        options: Output & {
+          model: string
+          outputs: ModelOutput[]
+          window?: number
+          ndjson?: string
+          kind?: TextKind
+          sql?: true
+        },
       ) => {
         if ((given.length === 0) === (options.ndjson === undefined)) {
           throw new CodedError('NO_TEXTS', 'Texts are taken either as arguments or from --ndjson', {
@@ -224,7 +225,14 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
         const engine = openEngine()
         try {
           const texts = options.ndjson === undefined ? given : readTexts(options.ndjson, process.stdin)
-          const failures = await embedTexts(engine, options, texts, process.stdout, options.json === true)
+          const kind = options.kind ?? (options.sql === true ? 'query' : 'plain')
+          const failures = await embedTexts(
+            engine,
+            { ...options, kind },
+            texts,
+            process.stdout,
+            options.json === true,
+          )
           if (failures > 0) process.exitCode = EXIT_PROBLEMS
         } finally {
           await engine.close()

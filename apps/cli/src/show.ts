@@ -9,16 +9,23 @@ const PASSAGE_CHARS = 160
 /** Problems that are listed; --json has all of them. */
 const PROBLEMS_SHOWN = 20
 
-/** One hit: rank, similarity, level, title and id; below it how its passage begins. */
+/** One hit: rank, what it was ranked by, level, title and id; below it how its passage begins. */
 export function showHits(query: string, found: SearchResult): string {
-  if (found.hits.length === 0) {
-    return `no hits for "${printable(query)}" (threshold ${found.threshold ?? 'none'})\n`
+  const { staleThreshold: stale } = found
+  const notes = found.warnings.map(({ message }) => `${printable(message)}\n`)
+  if (stale !== null) {
+    notes.push(
+      `the threshold ${stale.threshold} of ${stale.score} was set for another recipe and is not applied\n`,
+    )
   }
-  const lines = found.hits.flatMap(({ similarity, level, documentId, title, text }, i) => [
-    `${String(i + 1).padStart(3)}. ${similarity.toFixed(4)}  ${level}  ${printable(named(title, documentId))}`,
+  if (found.hits.length === 0) {
+    return `no hits for "${printable(query)}" (threshold ${found.threshold ?? 'none'})\n${notes.join('')}`
+  }
+  const lines = found.hits.flatMap(({ score, level, documentId, title, text }, i) => [
+    `${String(i + 1).padStart(3)}. ${[score.toFixed(4), level, printable(named(title, documentId))].filter((part) => part !== null).join('  ')}`,
     `     ${passage(text)}`,
   ])
-  return `${lines.join('\n')}\n`
+  return `${lines.join('\n')}\n${notes.join('')}`
 }
 
 const named = (title: string | null, id: string): string => (title === null ? id : `${title}  (${id})`)

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import {
+  continueRun,
   embedLease,
   type Log,
   openPreparer,
@@ -44,6 +45,8 @@ const REPORT_MS = 10_000
 const DISPATCH_MS = 500
 /** How soon a source that is all there is rid of what is gone. */
 const SYNC_MS = 500
+/** How soon a golden run that is nobody's is somebody's. */
+const GOLDEN_MS = 1_000
 
 /** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
@@ -85,11 +88,13 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     settings,
   )
   const indexing = new AbortController()
+  const measuring = new AbortController()
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
+    every(GOLDEN_MS, log, 'a golden run', () => continueRun({ db, engine, log }, measuring.signal)),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),
@@ -98,6 +103,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     tokens: () => tokens,
     drain: async (seconds) => {
       indexing.abort()
+      measuring.abort()
       await Promise.all(loops.map((loop) => loop.stop()))
       await within(seconds, consumers.close(), () => consumers.close(true))
       await preparer.close()

@@ -2,11 +2,12 @@ import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
 import type { Isolation } from './host.js'
 import type { ModelState } from './loads.js'
-import type { ModelManifest, Output } from './manifest.js'
-import type { LongTexts, WindowPooling } from './outputs.js'
+import type { ModelManifest } from './manifest.js'
+import type { EmbedOutput, LongTexts, WindowPooling } from './outputs.js'
 import type { TextKind } from './protocol.js'
 import type { Provider } from './provider.js'
 import type { EmbedResult } from './requests.js'
+import type { RerankRequest, RerankResult } from './reranked.js'
 
 /** What the engine reports to; a pino logger fits. */
 export interface EngineLog {
@@ -44,8 +45,8 @@ export interface EmbedRequest {
   readonly model: string
   readonly texts: readonly string[]
   readonly kind: TextKind
-  /** Default: dense. Each is computed only when it is asked for. */
-  readonly outputs?: readonly Output[] | undefined
+  /** Default: dense. Each is computed only when it is asked for; `terms` alone need no pass and no loaded model. */
+  readonly outputs?: readonly EmbedOutput[] | undefined
   /** Tokens of a window, special ones included, at most the model's limit. Default: that limit. */
   readonly window?: number | undefined
   /**
@@ -98,10 +99,17 @@ export interface Engine {
   /**
    * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
    * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
-   * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
+   * @throws CodedError UNKNOWN_MODEL, NOT_AN_EMBEDDER, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
    * and those of `load`; those of `Remote.embed` for a model whose vectors are computed elsewhere
    */
   embed(request: EmbedRequest): Promise<EmbedResult[]>
+  /**
+   * A result a text, in order: how well it answers the query, as a model judges that reads both together, or why it
+   * alone has none (EMPTY_TEXT, INVALID_TEXT, EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
+   * @throws CodedError UNKNOWN_MODEL, NOT_A_RERANKER, EMPTY_TEXT and INVALID_TEXT of the query, QUERY_TOO_LONG,
+   * ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED, and those of `load`
+   */
+  rerank(request: RerankRequest): Promise<RerankResult[]>
   /**
    * Tokens of each text, special ones included, exactly as in `embed`; does not wait for the model.
    * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER

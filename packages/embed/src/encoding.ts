@@ -2,19 +2,21 @@ import { CodedError } from '@millrace/errors'
 import type { EmbedRequest } from './contract.js'
 import type { ModelManifest } from './manifest.js'
 import type { Encoding } from './outputs.js'
+import { requireEmbedder } from './reranked.js'
 
 /** Room for the special tokens and some of the text. */
 const WINDOW_MIN = 8
 
 /**
  * What a request asks for, with the defaults filled in.
- * @throws CodedError BAD_REQUEST when a value is none of those there are, MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
+ * @throws CodedError BAD_REQUEST when a value is none of those there are, NOT_AN_EMBEDDER, MISSING_OUTPUT when the model does not give an output, BAD_WINDOW when a window is larger
  * than the model takes
  */
 export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 'model'>): Encoding {
   checkRequest(request)
+  requireEmbedder(manifest)
   const { outputs = ['dense'], window = manifest.tokensMax } = request
-  const missing = outputs.filter((output) => !manifest.outputs.includes(output))
+  const missing = outputs.filter((output) => output !== 'terms' && !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {
     throw new CodedError(
       'MISSING_OUTPUT',

@@ -1,6 +1,6 @@
 import { CodedError, messageOf } from '@millrace/errors'
 import { findModels, localOf, modelOf } from './catalog.js'
-import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
+import type { Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
 import { createCounter } from './counter.js'
 import { encodingOf } from './encoding.js'
@@ -8,19 +8,26 @@ import { type InferenceHost, type Isolation, type StartInference, startThread } 
 import { startProcess } from './host-process.js'
 import { createLoads } from './loads.js'
 import { checkOptions } from './options.js'
-import type { Encoding, Vectors } from './outputs.js'
+import type { Vectors } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { FromThread, ResultsMessage } from './protocol.js'
 import { withRemotes } from './remote/engine.js'
 import { type EmbedResult, keepResult, type Request, takeSlices } from './requests.js'
+import { checkRerank, QUERY_TOO_LONG, type RerankResult, requireReranker, sigmoid } from './reranked.js'
 import { unpackResults } from './results.js'
 import { openSpread } from './spread.js'
+import { embedTerms, isTermsOnly } from './terms-only.js'
 
 const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
 const CLOSE_GRACE_MS = 10_000
 
 const STARTS: Readonly<Record<Isolation, StartInference>> = { process: startProcess, thread: startThread }
+
+/** Texts for a model by its full id, and who waits for them. */
+type Submission = Pick<Request, 'model' | 'wanted' | 'priority' | 'texts'> & {
+  readonly signal: AbortSignal | undefined
+}
 
 /**
  * Opens an engine over the models in these folders. No model is loaded yet and nothing runs; a thread or
@@ -128,18 +135,26 @@ export function openEngine(
   const waiting = () =>
     [...requests.values()].reduce((sum, { texts, answered }) => sum + texts.length - answered, 0)
 
-  function submit(
-    { model, texts, kind, priority, signal }: EmbedRequest,
-    encoding: Encoding,
-  ): Promise<EmbedResult[]> {
+  /** The model is brought into memory first. */
+  async function submit(submission: Submission): Promise<EmbedResult[]> {
+    if (submission.texts.length === 0) return []
+    // What the caller does with its list meanwhile is its own affair.
+    const taken = { ...submission, texts: [...submission.texts] }
+    const { model, signal } = taken
+    if (isClosed) throw closed()
+    if (signal?.aborted) throw aborted(signal)
+    await loads.load(model)
+    // Both may have happened while it was loading.
+    if (isClosed) throw closed()
+    if (signal?.aborted) throw aborted(signal)
+    return answered(taken)
+  }
+
+  function answered({ signal, ...submission }: Submission): Promise<EmbedResult[]> {
     return new Promise((resolve, reject) => {
       const request: Request = {
+        ...submission,
         id: ++lastId,
-        model,
-        kind,
-        priority: priority ?? (kind === 'query' ? 'interactive' : 'bulk'),
-        encoding,
-        texts,
         results: [],
         sent: 0,
         answered: 0,
@@ -182,15 +197,35 @@ export function openEngine(
       const { manifest } = modelOf(models, given.model)
       const encoding = encodingOf(manifest, given)
       if (given.texts.length === 0) return []
-      // What the caller does with its list meanwhile is its own affair.
-      const request = { ...given, model: manifest.id, texts: [...given.texts] }
-      if (isClosed) throw closed()
-      if (request.signal?.aborted) throw aborted(request.signal)
-      await loads.load(manifest.id)
-      // Both may have happened while it was loading.
-      if (isClosed) throw closed()
-      if (request.signal?.aborted) throw aborted(request.signal)
-      return submit(request, encoding)
+      if (isTermsOnly(encoding)) {
+        return embedTerms(counter, modelOf(models, given.model).dir, given.texts, encoding)
+      }
+      const { kind, texts, signal } = given
+      const priority = given.priority ?? (kind === 'query' ? 'interactive' : 'bulk')
+      return submit({
+        model: manifest.id,
+        wanted: { type: 'texts', kind, encoding },
+        priority,
+        texts,
+        signal,
+      })
+    },
+    rerank: async (given) => {
+      const { manifest } = modelOf(models, given.model)
+      requireReranker(manifest)
+      checkRerank(given)
+      const { query, texts, priority = 'interactive', signal } = given
+      const results = await submit({
+        model: manifest.id,
+        wanted: { type: 'pairs', query },
+        priority,
+        texts,
+        signal,
+      })
+      const [first] = results
+      // Of the query, so the same for each of them.
+      if (first !== undefined && 'error' in first && first.error.code === QUERY_TOO_LONG) throw first.error
+      return results.map(reranked)
     },
     count: async (id, texts) => counter.count(modelOf(models, id).dir, texts),
     stats: () => ({ waiting: waiting(), ...sums }),
@@ -208,6 +243,14 @@ const embedded = (
   { dense, ...others }: Vectors,
   took: { readonly tokens: number; readonly windows: number; readonly truncated: boolean },
 ): EmbedResult => ({ vector: dense, ...others, ...took })
+
+/** What the model gives for a pair comes as a vector of one number. */
+function reranked(result: EmbedResult): RerankResult {
+  if ('error' in result) return result
+  const { tokens, windows } = result
+  const [logit = Number.NaN] = result.vector
+  return { score: sigmoid(logit), logit, tokens, windows }
+}
 
 const aborted = (signal: AbortSignal | undefined): CodedError =>
   new CodedError('ABORTED', 'The caller gave up before its texts were embedded', { cause: signal?.reason })

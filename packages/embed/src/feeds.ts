@@ -9,8 +9,15 @@ export interface Fed {
   readonly padId: number
 }
 
-/** The inputs of a pass over these rows. */
-export function feeds({ onnx, padId }: Fed, rows: readonly Int32Array[]): Record<string, Tensor> {
+/**
+ * The inputs of a pass over these rows.
+ * @param typesFrom where in a row tokens of type 1 begin. Default: nowhere, all are of type 0
+ */
+export function feeds(
+  { onnx, padId }: Fed,
+  rows: readonly Int32Array[],
+  typesFrom?: (row: Int32Array) => number,
+): Record<string, Tensor> {
   const longest = longestOf(rows)
   const shape = [rows.length, longest]
   const ids = new BigInt64Array(rows.length * longest).fill(BigInt(padId))
@@ -30,7 +37,11 @@ export function feeds({ onnx, padId }: Fed, rows: readonly Int32Array[]): Record
     [onnx.inputs.mask]: new Tensor('int64', mask, shape),
   }
   if (onnx.inputs.types !== null) {
-    inputs[onnx.inputs.types] = new Tensor('int64', new BigInt64Array(ids.length), shape)
+    const types = new BigInt64Array(ids.length)
+    rows.forEach((row, i) => {
+      if (typesFrom !== undefined) types.fill(1n, i * longest + typesFrom(row), i * longest + row.length)
+    })
+    inputs[onnx.inputs.types] = new Tensor('int64', types, shape)
   }
   return inputs
 }

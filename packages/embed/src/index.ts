@@ -1,4 +1,4 @@
-export { embedAll } from './all.js'
+export { embedAll, rerankAll } from './all.js'
 export type { Priority } from './batch.js'
 export { type FoundFolder, findFolders } from './catalog.js'
 export type { EmbedRequest, Engine, EngineLog, EngineOptions, EngineStats } from './contract.js'
@@ -6,6 +6,7 @@ export { coresAvailable } from './cores.js'
 export { openEngine } from './engine.js'
 export type { Isolation } from './host.js'
 export { type Level, levelOf, levelsSchema } from './levels.js'
+export { SPARSE_DIMS, shortFloat, termsLiteral, vectorLiteral } from './literals.js'
 export type { ModelState } from './loads.js'
 export {
   type LocalManifest,
@@ -20,9 +21,18 @@ export {
   type RemoteManifest,
   readFolder,
   readManifest,
+  TASKS,
+  type Task,
   variantsOf,
 } from './manifest.js'
-export type { ColbertVectors, LongTexts, SparseVector, Vectors, WindowPooling } from './outputs.js'
+export type {
+  ColbertVectors,
+  EmbedOutput,
+  LongTexts,
+  SparseVector,
+  Vectors,
+  WindowPooling,
+} from './outputs.js'
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
 export { checkProvider, PROVIDERS, type Provider } from './provider.js'
@@ -32,6 +42,13 @@ export { openRemote, type Remote, type RemoteRequest, type RemoteStats } from '.
 export type { RemoteKind, RemoteSettings } from './remote/settings.js'
 export type { Embedded, EmbedFailure, EmbedResult } from './requests.js'
 export {
+  type Reranked,
+  type RerankRequest,
+  type RerankResult,
+  requireEmbedder,
+  requireReranker,
+} from './reranked.js'
+export {
   colbertScore,
   computeScores,
   type Scorable,
@@ -39,5 +56,7 @@ export {
   type ScoreWeights,
   sparseScore,
 } from './scores.js'
+export { signScorer, signsOf, type TokenSigns } from './signs.js'
+export { countTerms, PAIRS_FROM, TERMS_MAX } from './terms.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'

@@ -1,8 +1,12 @@
 import { CodedError, messageOf } from '@millrace/errors'
 import type { ModelManifest } from './manifest.js'
-import type { TextsMessage } from './protocol.js'
+import type { Encoding } from './outputs.js'
+import { pairSpecials, pairWindows, requirePair } from './pairs.js'
+import type { PairsMessage, TextsMessage } from './protocol.js'
+import { queryTokensMax, queryTooLong } from './reranked.js'
 import type { DoneText } from './results.js'
-import type { Rows } from './rows.js'
+import type { RowOwner, Rows } from './rows.js'
+import { countTerms } from './terms.js'
 import { emptyText, instructed, openText, refusal, type Text, tooLong, windowsOf } from './texts.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -15,7 +19,7 @@ export interface IntakeModel {
 /** Turns texts into rows. The tokenizer works in native threads meanwhile, also while a pass is running. */
 export interface Intake {
   /** Resolves when the rows are there, and to the texts that get none. */
-  take(message: TextsMessage): Promise<DoneText[]>
+  take(message: TextsMessage | PairsMessage): Promise<DoneText[]>
   /** Forgets a request: what is being tokenized for it makes no rows. */
   drop(request: number): void
   /** Resolves when the interactive texts that came until now are rows. */
@@ -23,21 +27,24 @@ export interface Intake {
 }
 
 export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeModel): Intake {
-  const running = new Map<TextsMessage, Promise<unknown>>()
-  const dropped = new WeakSet<TextsMessage>()
+  const running = new Map<TextsMessage | PairsMessage, Promise<unknown>>()
+  const dropped = new WeakSet<TextsMessage | PairsMessage>()
 
   async function tokenize(message: TextsMessage): Promise<DoneText[]> {
     const { manifest, tokenizer } = modelOf(message.model)
     const refusals = message.texts.map(refusal)
     const given = message.texts.filter((_, i) => refusals[i] === undefined)
     const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
+    const bare = await withoutInstruction(message, given, tokenizer, manifest)
     if (dropped.has(message)) return []
     const special = tokenizer.special.before.length + tokenizer.special.after.length
-    const { window, longTexts } = message.encoding
+    const { encoding } = message
+    const { window, longTexts } = encoding
     const done: DoneText[] = []
     let next = 0
     for (const [i, error] of refusals.entries()) {
       const index = message.first + i
+      const own = bare?.[next]
       const ids = error === undefined ? encoded[next++] : undefined
       const tokens = (ids?.length ?? 0) + special
       if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
@@ -47,15 +54,55 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
         const all = windowsOf(ids, tokenizer, window)
         const windows = longTexts === 'truncate' ? all.slice(0, 1) : all
         const truncated = windows.length < all.length
-        rows.add(openText(message, { index, tokens, windows: windows.length, truncated }), windows)
+        const said = truncated ? ids.subarray(0, window - special) : ids
+        const terms = wantsTerms(message) ? countTerms(own ?? said, tokenizer) : undefined
+        const text = { index, tokens, windows: windows.length, truncated, encoding, isPair: false, terms }
+        rows.add(openText(message, text), windows)
       }
+    }
+    return done
+  }
+
+  async function pair(message: PairsMessage): Promise<DoneText[]> {
+    const { manifest, tokenizer } = modelOf(message.model)
+    const template = requirePair(manifest.id, tokenizer)
+    const refusals = message.texts.map(refusal)
+    const given = message.texts.filter((_, i) => refusals[i] === undefined)
+    const [query = new Int32Array(), ...encoded] = await tokenizer.encode([message.query, ...given])
+    if (dropped.has(message)) return []
+    const specials = pairSpecials(template)
+    const most = queryTokensMax(manifest.tokensMax, specials)
+    const wrong =
+      query.length === 0 ? emptyText() : query.length > most ? queryTooLong(query.length, most) : undefined
+    const done: DoneText[] = []
+    let next = 0
+    for (const [i, error] of refusals.entries()) {
+      const index = message.first + i
+      const ids = error === undefined ? encoded[next++] : undefined
+      const refusedFor = wrong ?? error ?? (ids?.length ? undefined : emptyText())
+      if (ids === undefined || refusedFor !== undefined) {
+        done.push(refused(message, index, refusedFor ?? emptyText()))
+        continue
+      }
+      const windows = pairWindows(query, ids, template, manifest.tokensMax)
+      const tokens = specials + query.length + ids.length
+      const text = {
+        index,
+        tokens,
+        windows: windows.length,
+        truncated: false,
+        encoding: LOGIT,
+        isPair: true,
+        terms: undefined,
+      }
+      rows.add(openText(message, text), windows)
     }
     return done
   }
 
   return {
     take: async (message) => {
-      const work = tokenize(message).catch((error: unknown) =>
+      const work = (message.type === 'texts' ? tokenize(message) : pair(message)).catch((error: unknown) =>
         message.texts.map((_, i) => refused(message, message.first + i, untokenized(error))),
       )
       running.set(message, work)
@@ -75,7 +122,26 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
   }
 }
 
-const refused = ({ request }: TextsMessage, index: number, outcome: CodedError): DoneText => ({
+/** What a model that reranks gives stands where others give the dense vector. */
+const LOGIT: Encoding = { outputs: ['dense'], window: 0, windowPooling: 'max', longTexts: 'pool' }
+
+const wantsTerms = ({ encoding }: TextsMessage): boolean => encoding.outputs.includes('terms')
+
+/**
+ * The texts' own tokens, where terms are wanted and the model is given an instruction before each: nobody looks for its
+ * words. Undefined: those that are there will do.
+ */
+async function withoutInstruction(
+  message: TextsMessage,
+  texts: readonly string[],
+  tokenizer: Tokenizer,
+  manifest: ModelManifest,
+): Promise<Int32Array[] | undefined> {
+  const isInstructed = instructed('', message.kind, manifest) !== ''
+  return wantsTerms(message) && isInstructed ? tokenizer.encode(texts) : undefined
+}
+
+const refused = ({ request }: RowOwner, index: number, outcome: CodedError): DoneText => ({
   request,
   index,
   tokens: 0,

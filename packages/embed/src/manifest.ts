@@ -18,6 +18,8 @@ const fileSchema = z.strictObject({
 
 /** What a model gives for a text: one vector, a weight a token id, a vector a token. */
 export const OUTPUTS = ['dense', 'sparse', 'colbert'] as const
+/** What a model is for: `embed` gives vectors of a text, `rerank` one score (a logit) of a query and a text. */
+export const TASKS = ['embed', 'rerank'] as const
 /** `int8-dynamic` takes one scale a batch, so that a text's vector moves with its neighbours; never the default. */
 export const PRECISIONS = ['float32', 'int8-row', 'int8-dynamic'] as const
 
@@ -46,6 +48,7 @@ const shapeSchema = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/),
     name: z.string().min(1),
+    task: z.enum(TASKS).default('embed'),
     architecture: z.enum(['bert', 'xlm-roberta', 'other']),
     dims: z.int().min(1).max(4_000),
     /** Per text, special tokens included; what is longer is encoded in windows. */
@@ -56,7 +59,8 @@ const shapeSchema = z
     normalize: z.literal(true),
     /** Put before a text of the kind; null: nothing is. */
     instructions: z.strictObject({ query: z.string().nullable(), document: z.string().nullable() }),
-    outputs: z.array(z.enum(OUTPUTS)).min(1),
+    /** None of a model that reranks. */
+    outputs: z.array(z.enum(OUTPUTS)),
     /** Files of the linear layers behind outputs other than dense, as PyTorch wrote them. */
     heads: z.strictObject({ sparse: relativePath.optional(), colbert: relativePath.optional() }),
     languages: z.array(z.string().min(2)).min(1),
@@ -65,6 +69,7 @@ const shapeSchema = z
     /** Where its files can be had: a repository of a hub, and the commit; null: nowhere. */
     hub: z.strictObject({ repo: z.string().min(1), revision: z.string().min(1) }).nullable(),
     padId: z.int().nonnegative(),
+    /** Of similarities; of a model that reranks, of its scores. */
     levels: levelsSchema,
     /** What the levels rest on. */
     levelsMeasurement: z.string().min(1),
@@ -89,6 +94,16 @@ const shapeSchema = z
     if (folder.remote !== undefined && folder.outputs.some((output) => output !== 'dense')) {
       refuse(['outputs'], 'a server gives dense vectors only')
     }
+    if (folder.task === 'embed' && folder.outputs.length === 0) {
+      refuse(['outputs'], 'there must be one at least')
+    }
+    if (folder.task === 'rerank') {
+      if (folder.remote !== undefined) refuse(['remote'], 'no server is asked to rerank')
+      if (folder.outputs.length > 0) refuse(['outputs'], 'a model that reranks gives a score, and no vectors')
+      if (folder.dims !== 1 || folder.pooling !== 'graph') {
+        refuse(['dims'], 'a model that reranks gives one number a pair: dims 1, pooling graph')
+      }
+    }
     if (folder.variants[0]?.precision === 'int8-dynamic') {
       refuse(['variants', 0], 'int8-dynamic cannot be the default: vectors would move with their neighbours')
     }
@@ -111,13 +126,22 @@ const shapeSchema = z
     }
   })
 
-const folderSchema = z.preprocess(filledIn, shapeSchema)
+/** What the manifest of a model that reranks need not say, since it is about vectors. */
+function withoutVectors(manifest: unknown): unknown {
+  if (typeof manifest !== 'object' || manifest === null) return manifest
+  if (!('task' in manifest) || manifest.task !== 'rerank') return manifest
+  const instructions = { query: null, document: null }
+  return { dims: 1, pooling: 'graph', normalize: true, instructions, outputs: [], heads: {}, ...manifest }
+}
+
+const folderSchema = z.preprocess((manifest) => withoutVectors(filledIn(manifest)), shapeSchema)
 
 /** A model's folder: `manifest.json` in it, all its variants, or the server that stands in for them. */
 export type ModelFolder = z.infer<typeof folderSchema>
 export type ModelVariant = ModelFolder['variants'][number]
 export type ModelFile = ModelFolder['files'][number]
 export type Output = (typeof OUTPUTS)[number]
+export type Task = (typeof TASKS)[number]
 export type Precision = (typeof PRECISIONS)[number]
 
 type Shared = Omit<ModelFolder, 'variants' | 'remote'>

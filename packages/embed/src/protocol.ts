@@ -10,6 +10,7 @@ export type TextKind = 'query' | 'document' | 'plain'
 export type ToThread =
   | { readonly type: 'load'; readonly dir: string; readonly manifest: LocalManifest }
   | TextsMessage
+  | PairsMessage
   | { readonly type: 'drop'; readonly request: number }
   | { readonly type: 'close' }
 
@@ -23,6 +24,15 @@ export interface TextsMessage {
   readonly priority: Priority
   readonly encoding: Encoding
   readonly texts: readonly string[]
+}
+
+/**
+ * Some of the texts of a request to rerank, each to be scored together with the query. They come back as results with
+ * one number in `dense`, the logit.
+ */
+export interface PairsMessage extends Omit<TextsMessage, 'type' | 'kind' | 'encoding'> {
+  readonly type: 'pairs'
+  readonly query: string
 }
 
 /** Handed to the thread when it starts. */
@@ -49,9 +59,9 @@ export type FromThread =
 export interface ResultsMessage {
   readonly type: 'results'
   readonly results: readonly TextResult[]
-  /** Of each result that has vectors, in order: dense, weights of sparse, colbert. Handed over, not copied. */
+  /** Of each result that has vectors, in order: dense, weights of sparse, colbert, counts of terms. Handed over, not copied. */
   readonly floats: Float32Array<ArrayBuffer>
-  /** Token ids of the sparse vectors, in order. */
+  /** Token ids of the sparse vectors and the terms, in order. */
   readonly ids: Int32Array<ArrayBuffer>
   readonly pass: PassFigures
 }
@@ -68,6 +78,7 @@ export interface TextResult {
   /** How many numbers it has of each. */
   readonly dense?: number
   readonly sparse?: number
+  readonly terms?: number
   readonly colbert?: { readonly count: number; readonly dims: number }
 }
 

@@ -1,7 +1,7 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
-import type { ColbertVectors, Encoding, SparseVector } from './outputs.js'
-import type { TextKind, TextsMessage } from './protocol.js'
+import type { ColbertVectors, SparseVector } from './outputs.js'
+import type { PairsMessage, TextsMessage } from './protocol.js'
 
 /** A text's vectors, and what it took. */
 export interface Embedded {
@@ -9,6 +9,8 @@ export interface Embedded {
   readonly vector: Float32Array
   readonly sparse?: SparseVector
   readonly colbert?: ColbertVectors
+  /** How often each term is in the text: `weights` are counts. */
+  readonly terms?: SparseVector
   /** Of the whole text, special tokens included once. */
   readonly tokens: number
   /** More than 1: the text is longer than a window, and the vector is that of its windows, pooled. */
@@ -24,13 +26,15 @@ export interface EmbedFailure {
 
 export type EmbedResult = Embedded | EmbedFailure
 
-/** A call of `embed` that is not answered yet. */
+/** What is wanted of the texts: their vectors, or how well each answers a query. */
+export type Wanted = Pick<TextsMessage, 'type' | 'kind' | 'encoding'> | Pick<PairsMessage, 'type' | 'query'>
+
+/** A call of `embed` or `rerank` that is not answered yet. */
 export interface Request {
   readonly id: number
   readonly model: string
-  readonly kind: TextKind
+  readonly wanted: Wanted
   readonly priority: Priority
-  readonly encoding: Encoding
   readonly texts: readonly string[]
   readonly results: EmbedResult[]
   /** Texts handed to the thread: those before this index. */
@@ -47,8 +51,8 @@ export const SLICE_TEXTS = 64
 export const SLICE_CHARS = 1 << 16
 
 /** The next texts of a request as a message, at least one; the request takes note that they are sent. */
-export function takeSlice(request: Request): TextsMessage {
-  const { id, model, kind, priority, encoding, texts, sent } = request
+export function takeSlice(request: Request): TextsMessage | PairsMessage {
+  const { id, model, wanted, priority, texts, sent } = request
   let to = sent
   let chars = 0
   while (to < texts.length && to - sent < SLICE_TEXTS) {
@@ -59,16 +63,7 @@ export function takeSlice(request: Request): TextsMessage {
   }
   request.sent = to
   request.charsOut += chars
-  return {
-    type: 'texts',
-    request: id,
-    first: sent,
-    model,
-    kind,
-    priority,
-    encoding,
-    texts: texts.slice(sent, to),
-  }
+  return { ...wanted, request: id, first: sent, model, priority, texts: texts.slice(sent, to) }
 }
 
 /** Keeps a text's result. @returns whether it was the last one. */
@@ -91,12 +86,12 @@ export const OUT_CHARS_MAX = 1 << 20
  * slice each, until as much of it as it takes is with the thread.
  * @param requests in the order of their last turn; those that had one are moved to the end
  */
-export function* takeSlices(requests: Map<number, Request>): Generator<TextsMessage> {
+export function* takeSlices(requests: Map<number, Request>): Generator<TextsMessage | PairsMessage> {
   yield* takeTurns(requests, 'interactive')
   yield* takeTurns(requests, 'bulk')
 }
 
-function* takeTurns(requests: Map<number, Request>, which: Priority): Generator<TextsMessage> {
+function* takeTurns(requests: Map<number, Request>, which: Priority): Generator<TextsMessage | PairsMessage> {
   for (;;) {
     const alike = [...requests.values()].filter(({ priority }) => priority === which)
     const next = alike.find(hasMore)

@@ -7,6 +7,7 @@ import { type Head, openHeads } from './heads.js'
 import type { LocalManifest, Output } from './manifest.js'
 import { openableGraph } from './openable.js'
 import { type ColbertVectors, type SparseVector, sparseOf, type Vectors } from './outputs.js'
+import { secondFrom } from './pairs.js'
 import { normalize, pool } from './pool.js'
 import type { Provider } from './provider.js'
 import type { Tokenizer } from './tokenizer.js'
@@ -17,7 +18,8 @@ export interface Session {
    * One forward pass.
    * @param rows token ids of each row, special ones included, at most the model's limit
    * @param outputs what is wanted; the rest is not computed
-   * @returns vectors a row, in order, dense and colbert of unit length; what is no number comes back as NaN
+   * @returns vectors a row, in order, dense and colbert of unit length; what is no number comes back as NaN. Of a model
+   * that reranks the dense one is the logit, as it is
    */
   run(rows: readonly Int32Array[], outputs: ReadonlySet<Output>): Promise<Vectors[]>
   close(): Promise<void>
@@ -55,12 +57,12 @@ export const sessionOptions = ({
 /**
  * Opens the graph and its heads, and runs them once, so that the first text does not pay for it.
  * @throws CodedError INVALID_GRAPH when it is not one or not the one the manifest describes, INVALID_HEAD,
- * INVALID_TOKENIZER when the vocabulary is larger than the graph's
+ * INVALID_TOKENIZER when the vocabulary is larger than the graph's, or a model that reranks has none for pairs
  */
 export async function openSession(
   dir: string,
   manifest: LocalManifest,
-  tokenizer: Pick<Tokenizer, 'special' | 'unknownId' | 'largestId'>,
+  tokenizer: Pick<Tokenizer, 'special' | 'pair' | 'unknownId' | 'largestId'>,
   setting: SessionSetting,
 ): Promise<Session> {
   const path = join(dir, manifest.onnx.file)
@@ -80,9 +82,10 @@ export async function openSession(
     const heads = await openHeads(dir, manifest, options)
     for (const head of [heads.sparse, heads.colbert]) if (head !== undefined) closers.push(head.close)
     const isLeftOut = leftOut(manifest, tokenizer)
+    const typesFrom = manifest.task === 'rerank' ? secondFrom(dir, tokenizer) : undefined
     const opened: Session = {
       run: async (rows, outputs) => {
-        const hidden = await runGraph(session, manifest, rows)
+        const hidden = await runGraph(session, manifest, rows, typesFrom)
         const { sparse, colbert } = heads
         const dense = outputs.has('dense') ? denseRows(hidden, manifest, rows) : undefined
         const weights =
@@ -181,10 +184,11 @@ async function runGraph(
   session: InferenceSession,
   manifest: LocalManifest,
   rows: readonly Int32Array[],
+  typesFrom: ((row: Int32Array) => number) | undefined,
 ): Promise<Tensor> {
   const { dims, onnx, pooling } = manifest
   const longest = longestOf(rows)
-  const outputs = await session.run(feeds(manifest, rows), [onnx.output])
+  const outputs = await session.run(feeds(manifest, rows, typesFrom), [onnx.output])
   const output = outputs[onnx.output]
   const shape = pooling === 'graph' ? [rows.length, dims] : [rows.length, longest, dims]
   const fits = (wanted: readonly number[]) => String(output?.dims) === String(wanted)
@@ -201,11 +205,12 @@ async function runGraph(
 
 function denseRows(
   { data }: Tensor,
-  { dims, pooling }: LocalManifest,
+  { task, dims, pooling }: LocalManifest,
   rows: readonly Int32Array[],
 ): Float32Array[] {
   if (!(data instanceof Float32Array)) return []
   const size = data.length / rows.length
+  if (task === 'rerank') return rows.map((_, i) => data.slice(i * size, (i + 1) * size))
   return rows.map((row, i) =>
     normalize(pool(data.subarray(i * size, (i + 1) * size), row.length, dims, pooling)),
   )

@@ -1,7 +1,11 @@
-import type { EmbedRequest, Engine, EngineOptions } from './contract.js'
+import type { Engine, EngineOptions } from './contract.js'
 import { coresAvailable } from './cores.js'
-import type { EmbedResult } from './requests.js'
 import { addStats } from './stats.js'
+
+interface Dealt {
+  readonly texts: readonly string[]
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
  * Several engines as one, which share the cores: threads of one pass wait for each other after every operator,
@@ -25,13 +29,17 @@ export function openSpread(
     all.find((engine) => engine.state(id) !== 'ready') ??
     first
 
-  async function embedDealt(request: EmbedRequest): Promise<EmbedResult[]> {
+  /** @param work what each of them does with its texts */
+  async function dealt<Request extends Dealt, Result>(
+    request: Request,
+    work: (engine: Engine, part: Request) => Promise<Result[]>,
+  ): Promise<Result[]> {
     const failed = new AbortController()
     const signal = AbortSignal.any([failed.signal, ...(request.signal === undefined ? [] : [request.signal])])
-    const results: EmbedResult[] = []
+    const results: Result[] = []
     const parts = deal(request.texts, all.length).map(async (indices, i) => {
       const texts = indices.map((index) => request.texts[index] ?? '')
-      const done = await (all[i] ?? first).embed({ ...request, texts, signal })
+      const done = await work(all[i] ?? first, { ...request, texts, signal })
       done.forEach((result, j) => {
         results[indices[j] ?? -1] = result
       })
@@ -59,8 +67,13 @@ export function openSpread(
     embed: (request) => {
       const priority = request.priority ?? (request.kind === 'query' ? 'interactive' : 'bulk')
       const isDealt = priority === 'bulk' && request.texts.length >= all.length
-      return isDealt ? embedDealt(request) : leastBusy().embed(request)
+      return isDealt ? dealt(request, (engine, part) => engine.embed(part)) : leastBusy().embed(request)
     },
+    // Somebody waits for it, and it is as much work as a bulk request.
+    rerank: (request) =>
+      request.texts.length >= all.length
+        ? dealt(request, (engine, part) => engine.rerank(part))
+        : leastBusy().rerank(request),
     count: (id, texts) => first.count(id, texts),
     stats: () => all.map((engine) => engine.stats()).reduce((sums, more) => addStats(sums, more)),
     close: async () => {

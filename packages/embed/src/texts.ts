@@ -10,7 +10,7 @@ import {
 } from './outputs.js'
 import { checked, type RowOutcome } from './pass.js'
 import { normalize, poolWindows } from './pool.js'
-import type { TextKind, TextsMessage } from './protocol.js'
+import type { TextKind } from './protocol.js'
 import type { RowOwner } from './rows.js'
 import type { Tokenizer } from './tokenizer.js'
 import { windowSpans } from './windows.js'
@@ -25,6 +25,9 @@ export interface Text extends RowOwner {
   /** Its end was left out, as the caller wanted. */
   readonly truncated: boolean
   readonly encoding: Encoding
+  /** It is scored with a query: what the model gives is a logit, and the best window counts. */
+  readonly isPair: boolean
+  readonly terms: SparseVector | undefined
   /** Of the windows that are through, in their place. */
   readonly parts: (WindowPart | undefined)[]
   error?: CodedError
@@ -78,9 +81,9 @@ export function windowsOf(ids: Int32Array, { special }: Tokenizer, window: numbe
 
 /** A text on its way; `tokens` as in the result. */
 export const openText = (
-  { request, model, priority, encoding }: TextsMessage,
-  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated'>,
-): Text => ({ request, model, priority, encoding, ...text, windowsLeft: text.windows, parts: [] })
+  { request, model, priority }: RowOwner,
+  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated' | 'encoding' | 'isPair' | 'terms'>,
+): Text => ({ request, model, priority, ...text, windowsLeft: text.windows, parts: [] })
 
 /**
  * Takes note of a window's outcome.
@@ -96,10 +99,11 @@ export function addWindow(text: Text, window: number, outcome: RowOutcome, token
 }
 
 /** The vectors of a text whose windows are all through, those that were asked for, or why it has none. */
-export function outcomeOf({ error, parts, encoding }: Text): RowOutcome {
+export function outcomeOf({ error, parts, encoding, isPair, terms }: Text): RowOutcome {
   if (error !== undefined) return error
   const windows = parts.filter((part) => part !== undefined)
   const { outputs, windowPooling } = encoding
+  if (isPair) return { dense: best(windows) }
   const sparse = windows.flatMap(({ vectors }): SparseVector[] => (vectors.sparse ? [vectors.sparse] : []))
   const colbert = windows.flatMap(({ vectors }): ColbertVectors[] =>
     vectors.colbert ? [vectors.colbert] : [],
@@ -108,8 +112,12 @@ export function outcomeOf({ error, parts, encoding }: Text): RowOutcome {
     dense: outputs.includes('dense') ? pooled(windows, windowPooling) : new Float32Array(),
     ...(outputs.includes('sparse') ? { sparse: mergeSparse(sparse) } : {}),
     ...(outputs.includes('colbert') ? { colbert: joinColbert(colbert) } : {}),
+    ...(terms === undefined ? {} : { terms }),
   })
 }
+
+const best = (windows: readonly WindowPart[]): Float32Array =>
+  Float32Array.of(Math.max(...windows.map(({ vectors }) => vectors.dense[0] ?? Number.NEGATIVE_INFINITY)))
 
 function pooled(windows: readonly WindowPart[], pooling: Encoding['windowPooling']): Float32Array {
   const vector = poolWindows(

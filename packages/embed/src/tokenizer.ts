@@ -9,8 +9,12 @@ import { pieces } from './windows.js'
 export interface Tokenizer {
   /** Tokens that stand before and after every text. */
   readonly special: { readonly before: Int32Array; readonly after: Int32Array }
+  /** What stands around two texts that are read together; undefined where its post-processor has no such template. */
+  readonly pair: PairTemplate | undefined
   /** Stands for what the vocabulary does not have; undefined where there is no such token. */
   readonly unknownId: number | undefined
+  /** Whether that token is one Chinese character. */
+  readonly isIdeograph: (id: number) => boolean
   /** The largest id that it can give. */
   readonly largestId: number
   /**
@@ -22,6 +26,14 @@ export interface Tokenizer {
   readonly encode: (texts: readonly string[]) => Promise<Int32Array[]>
   /** Where each token of a text begins, in UTF-16 code units, without special tokens; never falling. */
   readonly starts: (text: string) => Promise<Int32Array>
+}
+
+export interface PairTemplate {
+  readonly before: Int32Array
+  readonly between: Int32Array
+  readonly after: Int32Array
+  /** Whether all from the second text on is of token type 1. */
+  readonly isTyped: boolean
 }
 
 /**
@@ -40,7 +52,7 @@ const bare = { addSpecialTokens: false }
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const file = join(dir, 'tokenizer.json')
   try {
-    const { json, unknownId, largestId } = withoutMarkup(await readFile(file, 'utf8'))
+    const { json, unknownId, largestId, isIdeograph } = withoutMarkup(await readFile(file, 'utf8'))
     const native = Native.fromString(json)
     // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
     native.disableTruncation()
@@ -49,7 +61,9 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
     const length = special.before.length + special.after.length
     return {
       special,
+      pair: await pairTemplate(native),
       unknownId,
+      isIdeograph,
       largestId,
       count: async (texts) => {
         const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
@@ -88,7 +102,9 @@ const tokenizerFile = z.looseObject({
  * still find "<s>" in a text as a piece like any other, so the piece gets a name that no text has: U+0000 is
  * refused in texts.
  */
-function withoutMarkup(file: string): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId'> {
+function withoutMarkup(
+  file: string,
+): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId' | 'isIdeograph'> {
   const parsed = tokenizerFile.parse(JSON.parse(file))
   const { vocab, unk_token, unk_id } = parsed.model
   const idOf = (content: string, id: number) =>
@@ -103,8 +119,21 @@ function withoutMarkup(file: string): { json: string } & Pick<Tokenizer, 'unknow
   const unknownId = unk_id ?? (Array.isArray(vocab) || unk_token == null ? undefined : vocab[unk_token])
   const ids = [...(Array.isArray(vocab) ? vocab.keys() : Object.values(vocab)), ...kept.map(({ id }) => id)]
   const largestId = ids.reduce((most, id) => Math.max(most, id), 0)
-  return { json: JSON.stringify({ ...parsed, added_tokens: kept }), unknownId, largestId }
+  const ideographs = new Set(
+    Array.isArray(vocab)
+      ? vocab.flatMap(([piece], id) => (IDEOGRAPH.test(piece) ? [id] : []))
+      : Object.entries(vocab).flatMap(([piece, id]) => (IDEOGRAPH.test(piece) ? [id] : [])),
+  )
+  return {
+    json: JSON.stringify({ ...parsed, added_tokens: kept }),
+    unknownId,
+    largestId,
+    isIdeograph: (id) => ideographs.has(id),
+  }
 }
+
+/** Alone, or after WordPiece's sign that it is inside a word, or SentencePiece's that one begins. */
+const IDEOGRAPH = /^(##|\u2581)?\p{Script=Han}$/u
 
 /** Finds them by encoding a text with and without. */
 async function specialTokens(native: Native): Promise<Tokenizer['special']> {
@@ -118,6 +147,23 @@ async function specialTokens(native: Native): Promise<Tokenizer['special']> {
   return {
     before: Int32Array.from(ids.slice(0, at)),
     after: Int32Array.from(ids.slice(at + length)),
+  }
+}
+
+/** Finds it by encoding two texts with it, and without. */
+async function pairTemplate(native: Native): Promise<PairTemplate | undefined> {
+  const [whole, inner] = await Promise.all([native.encode('a', 'a'), native.encode('a', null, bare)])
+  const [ids, types, text] = [whole.getIds(), whole.getTypeIds(), inner.getIds()]
+  const found = (from: number) =>
+    ids.findIndex((_, i) => i >= from && text.every((id, j) => ids[i + j] === id))
+  const first = found(0)
+  const second = first < 0 ? -1 : found(first + text.length)
+  if (text.length === 0 || second <= first + text.length) return undefined
+  return {
+    before: Int32Array.from(ids.slice(0, first)),
+    between: Int32Array.from(ids.slice(first + text.length, second)),
+    after: Int32Array.from(ids.slice(second + text.length)),
+    isTyped: types.every((type, i) => type === (i < second ? 0 : 1)),
   }
 }
 

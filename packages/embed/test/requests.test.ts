@@ -12,9 +12,12 @@ import { expect, test } from 'vitest'
 const request = (id: number, texts: readonly string[], priority: Request['priority'] = 'bulk'): Request => ({
   id,
   model: 'm',
-  kind: 'document',
+  wanted: {
+    type: 'texts',
+    kind: 'document',
+    encoding: { outputs: ['dense'], window: 512, windowPooling: 'mean', longTexts: 'pool' },
+  },
   priority,
-  encoding: { outputs: ['dense'], window: 512, windowPooling: 'mean', longTexts: 'pool' },
   texts,
   results: [],
   sent: 0,

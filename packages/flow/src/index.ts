@@ -18,6 +18,21 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
+export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
+export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
+export {
+  DEPTH,
+  hitAt,
+  METRICS,
+  type Metrics,
+  metricsOf,
+  ndcg,
+  type Ranking,
+  reciprocalRank,
+} from './golden/metrics.js'
+export { percentile, recallAt, withoutSelf } from './golden/recall.js'
+export { type RunReport, reportOf } from './golden/report.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
@@ -34,6 +49,56 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
+export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
+export {
+  DEFAULT_FUSIONS,
+  FUSIONS,
+  type Fusion,
+  type FusionName,
+  fusionOf,
+  type Lexical,
+} from './search/fusion.js'
+export {
+  type AskedQuery,
+  hashQuery,
+  openQueryLog,
+  QUERY_LOG_MODES,
+  type QueryLog,
+  type QueryLogMode,
+  type QueryLogStats,
+} from './search/log.js'
+export {
+  type EmbedDeps,
+  type EmbeddedQuery,
+  type Encoder,
+  embedQueries,
+  encoderOf,
+  encodeTexts,
+  type QueryFailure,
+  type QueryResult,
+} from './search/query.js'
+export {
+  checkColbert,
+  type FusionWeights,
+  fuseHits,
+  fuseScores,
+  type Rankable,
+  RERANK_TOP_DEFAULT,
+  RERANK_TOP_MAX,
+  type Rerank,
+  type RerankDomain,
+  type RerankQuery,
+  rerankHits,
+} from './search/rerank.js'
+export {
+  identityOf,
+  SCORE_KINDS,
+  SCORE_RANGES,
+  type ScoreKind,
+  type ScoreRange,
+  type Scores,
+} from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
@@ -46,6 +111,7 @@ export {
   listDocuments,
 } from './verbs/documents.js'
 export {
+  type BandWishes,
   changeDomain,
   createDomain,
   type Domain,
@@ -56,6 +122,33 @@ export {
   listDomains,
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
+export {
+  COLBERT_CHARS_MAX,
+  type EmbeddedTexts,
+  type EmbedWishes,
+  embedTexts,
+  sqlLiterals,
+} from './verbs/embed-texts.js'
+export {
+  addGolden,
+  clearGolden,
+  compareGolden,
+  continueRun,
+  deleteGolden,
+  type GoldenPage,
+  type GoldenSubmission,
+  getRun,
+  listGolden,
+  listResults,
+  listRuns,
+  QUESTIONS_AT_ONCE,
+  QUESTIONS_MAX,
+  type Run,
+  type RunPage,
+  type RunSettings,
+  startRun,
+} from './verbs/golden.js'
+
 export {
   describe as describeIngestion,
   getIngestion,
@@ -76,15 +169,27 @@ export {
   previewChunks,
   previewFile,
 } from './verbs/preview.js'
+export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export {
-  missingText,
+  type Latency,
+  measureRecall,
+  RECALL_K_MAX,
+  RECALL_SAMPLE_MAX,
+  type Recall,
+} from './verbs/recall.js'
+export {
+  type SearchHit,
+  type SearchOptions,
+  type SearchOutcome,
   type SearchRequest,
   type SearchResult,
-  type Similarity,
+  type Sought,
   search,
-  similarity,
+  searchMany,
+  type Warning,
 } from './verbs/search.js'
+export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

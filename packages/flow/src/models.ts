@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { checkProvider, type Engine, openEngine } from '@millrace/embed'
+import { checkProvider, type Engine, openEngine, requireEmbedder } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { isExternal } from './external.js'
 import type { Log } from './log.js'
@@ -48,10 +48,12 @@ export function requireSameModel(
 /**
  * The model of a domain that names none: the setting's, else bge-m3 when its files are there, else
  * bge-small-zh-v1.5.
- * @throws CodedError UNKNOWN_MODEL when that one is not there
+ * @throws CodedError UNKNOWN_MODEL when that one is not there, NOT_AN_EMBEDDER when it reranks
  */
 export function chooseModel(engine: Engine, wanted: string | undefined): string {
-  return engine.manifest(wanted ?? (isThere(engine, 'bge-m3') ? 'bge-m3' : 'bge-small-zh-v1.5')).id
+  const chosen = engine.manifest(wanted ?? (isThere(engine, 'bge-m3') ? 'bge-m3' : 'bge-small-zh-v1.5'))
+  requireEmbedder(chosen)
+  return chosen.id
 }
 
 /** Whether a model is there with every file in its size: a manifest alone, or half a copy, would fail at its load. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ModelManifest } from '@millrace/embed'
+import { type ModelManifest, requireEmbedder } from '@millrace/embed'
 import {
   CHILD_SIZE_DEFAULT,
   CHUNKING_DEFAULTS,
@@ -42,10 +42,11 @@ export interface RecipeWishes {
 type Wished<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
 /**
- * @throws CodedError BAD_CHUNKING when a chunk would not fit the model, the overlap not the chunk, or an option not the
- * kind
+ * @throws CodedError NOT_AN_EMBEDDER; BAD_CHUNKING when a chunk would not fit the model, the overlap not the chunk, or an
+ * option not the kind
  */
 export function recipeOf(model: ModelManifest, wishes: RecipeWishes): Recipe {
+  requireEmbedder(model)
   const wished = wishes.chunking ?? {}
   const chunking = given(chunkingDefaults(model, wished.kind ?? CHUNKING_DEFAULTS.kind, wished.size), wished)
   check(chunking, model)

@@ -7,6 +7,8 @@ import { CodedError } from '@millrace/errors'
 import { type Allow, parseAllow } from '@millrace/fetch'
 import { modelPlaces } from '@millrace/models/place'
 
+import { QUERY_LOG_MODES, type QueryLogMode } from './search/log.js'
+
 export type Env = Readonly<Record<string, string | undefined>>
 
 /** Everything the two programs can be told, read once at the door. docs/settings.md has the table. */
@@ -48,6 +50,12 @@ export interface Settings {
   readonly drainSeconds: number
   /** Vectors from which a domain gets an index on servers. */
   readonly indexRowsMin: number
+  /** Queries whose vectors are kept; 0: none. */
+  readonly queryCache: number
+  /** What is kept of what was asked. */
+  readonly queryLog: QueryLogMode
+  /** For how many days. */
+  readonly queryLogDays: number
   /** Addresses that are private and may be fetched from all the same: host names, addresses, ranges. */
   readonly urlAllow: Allow
   /** What a URL may take, in seconds, and how often it may send elsewhere. */
@@ -121,6 +129,9 @@ export function readSettings(env: Env): Settings {
     stalledSeconds: integer(env, 'STALLED_SECONDS', { fallback: 15, min: 1, max: HOUR_SECONDS }),
     drainSeconds: integer(env, 'DRAIN_SECONDS', { fallback: 10, min: 0, max: HOUR_SECONDS }),
     indexRowsMin: integer(env, 'INDEX_ROWS_MIN', { fallback: 20_000, min: 1, max: 1_000_000_000 }),
+    queryCache: integer(env, 'QUERY_CACHE', { fallback: 1_000, min: 0, max: 100_000 }),
+    queryLog: choice(env, 'QUERY_LOG', QUERY_LOG_MODES, 'off'),
+    queryLogDays: integer(env, 'QUERY_LOG_DAYS', { fallback: 30, min: 1, max: 3_650 }),
     urlAllow: parseAllow(text(env, 'URL_ALLOW') ?? ''),
     urlSeconds: integer(env, 'URL_SECONDS_MAX', { fallback: 30, min: 1, max: HOUR_SECONDS }),
     urlRedirects: integer(env, 'URL_REDIRECTS_MAX', { fallback: 5, min: 0, max: 20 }),

@@ -6,6 +6,7 @@ import {
   type ModelFolder,
   type ModelManifest,
   type Output,
+  type Task,
   variantsOf,
 } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
@@ -23,6 +24,9 @@ export interface ListedModel {
   readonly isOnHub: boolean
   /** The default one first. */
   readonly variants: readonly ListedVariant[]
+  /** What it is for. */
+  readonly task: Task
+  /** None of one that reranks. */
   readonly outputs: readonly Output[]
   readonly dims: number
   /** What it reads in one pass, in tokens. */
@@ -56,7 +60,7 @@ export function listModels(
 }
 
 function listed(folder: ModelFolder, dir: string | null): ListedModel {
-  const { id, name, hub, outputs, dims, tokensMax, languages, licence } = folder
+  const { id, name, task, hub, outputs, dims, tokensMax, languages, licence } = folder
   return {
     id,
     name,
@@ -68,6 +72,7 @@ function listed(folder: ModelFolder, dir: string | null): ListedModel {
       precision: variant.precision,
       bytes: variant.files.reduce((sum, { bytes }) => sum + bytes, 0),
     })),
+    task,
     outputs,
     dims,
     tokensMax,

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { basename, dirname, join, posix } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ModelFile, type ModelFolder, type ModelVariant, readFolder } from '@millrace/embed'
+import {
+  type ModelFile,
+  type ModelFolder,
+  type ModelVariant,
+  readFolder,
+  requireEmbedder,
+} from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { freeBytes, lockPath, requireSpace, writeManifest } from './folder.js'
 import { lockFolder } from './pull/lock.js'
@@ -26,7 +32,7 @@ export interface Made extends Omit<Quantized, 'files'> {
 /**
  * Writes the int8-row variant of the model in a folder, checked against its float32 variant, and takes it into the
  * manifest as the last step: whatever breaks off before, the model is what it was.
- * @throws CodedError NO_FLOAT_VARIANT, VARIANT_EXISTS, MODEL_FILE_MISSING, DISK_TOO_SMALL, INTERRUPTED,
+ * @throws CodedError NOT_AN_EMBEDDER, NO_FLOAT_VARIANT, VARIANT_EXISTS, MODEL_FILE_MISSING, DISK_TOO_SMALL, INTERRUPTED,
  * MODELS_DIR_UNUSABLE, INVALID_MANIFEST, and those of `quantize`
  */
 export async function quantizeModel(dir: string, options: QuantizeModelOptions = {}): Promise<Made> {
@@ -49,6 +55,8 @@ export async function quantizeModel(dir: string, options: QuantizeModelOptions =
 
 async function quantizeLocked(dir: string, options: QuantizeModelOptions): Promise<Made> {
   const folder = readFolder(dir)
+  // How near int8 is to float32 is checked on vectors, and a score has none.
+  requireEmbedder(folder)
   const float = floatVariant(folder, dir)
   const floatBytes = float.files.reduce((sum, { bytes }) => sum + bytes, 0)
   if (folder.variants.some(({ precision }) => precision === 'int8-row') && options.force !== true) {

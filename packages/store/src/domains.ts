@@ -1,17 +1,41 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@millrace/errors'
-import { and, asc, eq } from 'drizzle-orm'
+import { createColbert, dropColbert } from './colbert.js'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
-import { domains, generations, type LevelRow } from './schema.js'
+import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import { embeddingSql, type Form } from './storage/form.js'
+import { createTerms, dropTerms } from './terms.js'
 import { createVectors, dropVectors } from './vectors.js'
+
+/** A threshold and levels, and what they were set for. */
+export interface BandRow {
+  readonly score: ScoreKind
+  /** The hash of a generation's recipe; of `rerank`: the reranker, as model@revision. */
+  readonly recipe: string
+  readonly threshold: number | null
+  readonly levels: readonly LevelRow[] | null
+  /** By a person; false: the model's defaults. */
+  readonly chosen: boolean
+}
+
+export interface IndexSettings {
+  /** Neighbours of a vector in the graph. */
+  readonly m: number
+  /** Candidates looked at for each vector while it is built. */
+  readonly efConstruction: number
+}
 
 /** A domain and the generation that its readers see. */
 export interface DomainRow {
   readonly id: number
   readonly name: string
+  /** Of dense scores, under the live recipe. */
   readonly threshold: number | null
   readonly levels: readonly LevelRow[]
+  /** Of every kind of score, those of other recipes too. */
+  readonly bands: readonly BandRow[]
+  readonly search: SearchSettings
   readonly createdAt: Date
   readonly updatedAt: Date
   readonly generationId: number
@@ -19,89 +43,155 @@ export interface DomainRow {
   readonly dims: number
   readonly recipe: Readonly<Record<string, unknown>>
   readonly recipeHash: string
-  readonly storage: string
+  readonly storage: StorageForm
+  readonly outputs: readonly TextOutput[]
+  readonly lexical: Lexical | null
+  readonly index: IndexSettings
 }
 
 export interface NewDomain {
   readonly name: string
   readonly threshold: number | null
   readonly levels: readonly LevelRow[]
+  /** Whether a person chose the threshold or the levels. Default true. */
+  readonly chosen?: boolean
+  /** Of other kinds of scores than dense. Default none. */
+  readonly bands?: readonly Omit<BandRow, 'chosen'>[]
+  readonly search?: SearchSettings
   readonly model: string
   readonly dims: number
   readonly recipe: Readonly<Record<string, unknown>>
   readonly recipeHash: string
+  /** Default full. */
+  readonly storage?: StorageForm
+  /** Default dense alone. */
+  readonly outputs?: readonly TextOutput[]
+  readonly lexical?: Lexical | null
+  /** Default pgvector's: 16 and 64. */
+  readonly index?: IndexSettings
 }
 
-const live = {
-  id: domains.id,
-  name: domains.name,
-  threshold: domains.threshold,
-  levels: domains.levels,
-  createdAt: domains.createdAt,
-  updatedAt: domains.updatedAt,
-  generationId: generations.id,
-  model: generations.model,
-  dims: generations.dims,
-  recipe: generations.recipe,
-  recipeHash: generations.recipeHash,
-  storage: generations.storage,
-}
-const isLive = and(eq(generations.domainId, domains.id), eq(generations.state, 'live'))
+const LIVE = `
+  select d.id, d.name, d.search, d.created_at as "createdAt", d.updated_at as "updatedAt", g.id as "generationId",
+    g.model, g.dims, g.recipe, g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical,
+    jsonb_build_object('m', g.index_m, 'efConstruction', g.index_ef_construction) as index,
+    coalesce((
+      select jsonb_agg(jsonb_build_object('score', b.score, 'recipe', b.recipe, 'threshold', b.threshold,
+        'levels', b.levels, 'chosen', b.chosen) order by b.score, b.set_at)
+      from millrace.bands b where b.domain_id = d.id
+    ), '[]') as bands
+  from millrace.domains d join millrace.generations g on g.domain_id = d.id and g.state = 'live'`
 
-export const listDomains = (on: Session): Promise<DomainRow[]> =>
-  on.orm.select(live).from(domains).innerJoin(generations, isLive).orderBy(asc(domains.name))
+type LiveRow = Omit<DomainRow, 'threshold' | 'levels'>
+
+const withDense = (row: LiveRow): DomainRow => {
+  const band = row.bands.find(({ score, recipe }) => score === 'dense' && recipe === row.recipeHash)
+  return { ...row, threshold: band?.threshold ?? null, levels: band?.levels ?? [] }
+}
+
+export const listDomains = async (on: Session): Promise<DomainRow[]> =>
+  (await on.query<LiveRow>(`${LIVE} order by d.name`)).map(withDense)
 
 export async function getDomain(on: Session, name: string): Promise<DomainRow | undefined> {
-  const found = await on.orm
-    .select(live)
-    .from(domains)
-    .innerJoin(generations, isLive)
-    .where(eq(domains.name, name))
-  return found[0]
+  const found = await on.query<LiveRow>(`${LIVE} where d.name = $1`, [name])
+  return found.map(withDense)[0]
 }
 
 /** Writes the domain, its first generation, the table of its vectors and its view; undefined when it exists. */
 export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | undefined> {
+  const { index = { m: 16, efConstruction: 64 }, storage = 'full', outputs = ['dense'] } = given
   return db.transact(async (tx) => {
-    const inserted = await tx.orm
-      .insert(domains)
-      .values({ name: given.name, threshold: given.threshold, levels: given.levels })
-      .onConflictDoNothing()
-      .returning({ id: domains.id })
+    const inserted = await tx.query<{ id: number }>(
+      `insert into millrace.domains (name, search) values ($1, $2) on conflict do nothing returning id`,
+      [given.name, JSON.stringify(given.search ?? {})],
+    )
     const domain = inserted[0]
     if (domain === undefined) return undefined
     const generation = one(
       await tx.query<{ id: number }>(
-        `insert into millrace.generations (domain_id, model, dims, recipe, recipe_hash, state)
-         values ($1, $2, $3, $4, $5, 'live') returning id`,
-        [domain.id, given.model, given.dims, JSON.stringify(given.recipe), given.recipeHash],
+        `insert into millrace.generations
+           (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction)
+         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10) returning id`,
+        [
+          domain.id,
+          given.model,
+          given.dims,
+          JSON.stringify(given.recipe),
+          given.recipeHash,
+          storage,
+          outputs,
+          given.lexical ?? null,
+          index.m,
+          index.efConstruction,
+        ],
       ),
       'the new generation',
     )
-    await createVectors(tx, generation.id, given.dims)
-    await createView(tx, given.name, generation.id)
+    const { threshold, levels, chosen = true } = given
+    await setBands(tx, domain.id, [
+      { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
+      ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
+    ])
+    const form = { storage, dims: given.dims }
+    await createVectors(tx, generation.id, form)
+    if (outputs.includes('sparse')) await createTerms(tx, generation.id)
+    if (outputs.includes('colbert')) await createColbert(tx, generation.id)
+    await createView(tx, given.name, generation.id, form)
     return getDomain(tx, given.name)
   })
 }
 
+/** What is undefined stays. */
+export interface BandChange {
+  readonly score: ScoreKind
+  readonly recipe: string
+  readonly threshold?: number | null | undefined
+  readonly levels?: readonly LevelRow[] | null | undefined
+  readonly chosen: boolean
+}
+
+function setBands(on: Session, domainId: number, bands: readonly BandChange[]): Promise<object[]> {
+  return on.query(
+    `insert into millrace.bands as b (domain_id, score, recipe, threshold, levels, chosen)
+     select $1, n.score, n.recipe, n.threshold, n.levels, n.chosen
+     from jsonb_to_recordset($2) as n (score text, recipe text, threshold real, levels jsonb, chosen boolean)
+     on conflict (domain_id, score, recipe) do update set
+       threshold = case when (select e ? 'threshold' from jsonb_array_elements($2) e
+         where e ->> 'score' = excluded.score) then excluded.threshold else b.threshold end,
+       levels = case when (select e ? 'levels' from jsonb_array_elements($2) e
+         where e ->> 'score' = excluded.score) then excluded.levels else b.levels end,
+       chosen = excluded.chosen, set_at = now()`,
+    [domainId, JSON.stringify(bands)],
+  )
+}
+
 /** Undefined when there is no such domain; what is undefined in `change` stays. */
-export async function updateDomain(
+export function updateDomain(
   db: Db,
   name: string,
   change: {
-    readonly threshold?: number | null | undefined
-    readonly levels?: readonly LevelRow[] | undefined
+    readonly bands?: readonly BandChange[] | undefined
+    readonly search?: SearchSettings | undefined
+    /** Another one than the index has been built with: the next builder makes it anew. */
+    readonly index?: IndexSettings | undefined
   },
 ): Promise<DomainRow | undefined> {
-  await db.orm
-    .update(domains)
-    .set({
-      ...(change.threshold === undefined ? {} : { threshold: change.threshold }),
-      ...(change.levels === undefined ? {} : { levels: change.levels }),
-      updatedAt: new Date(),
-    })
-    .where(eq(domains.name, name))
-  return getDomain(db, name)
+  return db.transact(async (tx) => {
+    const found = await tx.query<{ id: number }>(
+      `update millrace.domains set search = coalesce($2, search), updated_at = now() where name = $1 returning id`,
+      [name, change.search === undefined ? null : JSON.stringify(change.search)],
+    )
+    const domain = found[0]
+    if (domain === undefined) return undefined
+    if (change.bands !== undefined && change.bands.length > 0) await setBands(tx, domain.id, change.bands)
+    if (change.index !== undefined) {
+      await tx.query(
+        `update millrace.generations set index_m = $2, index_ef_construction = $3 where domain_id = $1 and state = 'live'`,
+        [domain.id, change.index.m, change.index.efConstruction],
+      )
+    }
+    return getDomain(tx, name)
+  })
 }
 
 /** Somebody else has the row (55P03), or Postgres ended a circle of waiting (40P01). */
@@ -143,6 +233,8 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
     for (const { id } of held) {
       await stopBuilding(tx, id)
       await dropVectors(tx, id)
+      await dropTerms(tx, id)
+      await dropColbert(tx, id)
     }
     await tx.query('delete from millrace.generations where domain_id = $1', [domain.id])
     await tx.query('delete from millrace.documents where domain_id = $1', [domain.id])
@@ -154,10 +246,10 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
 const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
-async function createView(tx: Tx, name: string, generationId: number): Promise<void> {
+async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
   await tx.query(`create or replace view ${viewOf(name)} as
     select d.external_id as document_id, c.ordinal as chunk, p.title, c.text, p.metadata,
-      v.embedding::vector as embedding
+      ${embeddingSql(form, 'v')} as embedding
     from millrace.vectors_${generationId} v
     join millrace.chunks c on c.generation_id = ${generationId} and c.text_hash = v.text_hash
     join millrace.published p
@@ -171,6 +263,12 @@ export interface GenerationModel {
   readonly revision: string
   /** How the windows of a long text become one vector; null: as the model does it. */
   readonly pooling: 'mean' | 'max' | null
+  /** What is kept of a text. */
+  readonly outputs: readonly TextOutput[]
+  /** What sparse is; null: not kept. */
+  readonly lexical: Lexical | null
+  /** Tokens of a chunk at most. */
+  readonly chunkTokens: number | null
 }
 
 /** Undefined when the generation is gone. */
@@ -179,7 +277,9 @@ export async function generationModel(
   generationId: number,
 ): Promise<GenerationModel | undefined> {
   const found = await on.query<GenerationModel>(
-    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling from millrace.generations where id = $1`,
+    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling,
+       outputs, lexical, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
+     from millrace.generations where id = $1`,
     [generationId],
   )
   return found[0]

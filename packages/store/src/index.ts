@@ -9,6 +9,14 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
+  type ColbertRow,
+  colbertTable,
+  createColbert,
+  dropColbert,
+  insertColbert,
+  readColbert,
+} from './colbert.js'
+export {
   type Db,
   type DbKind,
   type DbOptions,
@@ -35,11 +43,14 @@ export {
   upsertDocuments,
 } from './documents.js'
 export {
+  type BandChange,
+  type BandRow,
   type DomainRow,
   deleteDomain,
   type GenerationModel,
   generationModel,
   getDomain,
+  type IndexSettings,
   insertDomain,
   listDomains,
   type NewDomain,
@@ -61,6 +72,41 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export {
+  type AbsentDocument,
+  type Comparable,
+  claimRun,
+  clearGolden,
+  comparableOf,
+  countGolden,
+  deleteGolden,
+  endRun,
+  type GoldenQuestion,
+  type GoldenWritten,
+  getRun,
+  type Instead,
+  insertRun,
+  listGolden,
+  listResults,
+  listRuns,
+  type Measured,
+  type MissingDocument,
+  measuredOf,
+  missingDocuments,
+  type NewQuestion,
+  type NewResult,
+  nextQuestions,
+  type OwnedRun,
+  putGolden,
+  type ResultKind,
+  type ResultRow,
+  RUNS_KEPT,
+  type RunRow,
+  type RunState,
+  releaseRun,
+  storeResults,
+  type WaitingQuestion,
+} from './golden.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,
@@ -101,18 +147,54 @@ export {
   renewDocuments,
   storeChunks,
 } from './prepare.js'
+export {
+  deleteQueries,
+  forgetQueries,
+  insertQueries,
+  type LoggedQuery,
+  listQueries,
+  loggedTexts,
+  type Percentiles,
+  type QueryRow,
+  type QueryStats,
+  queryStats,
+  secretOf,
+  type UsualQuery,
+} from './queries.js'
 export { type Standing, standings } from './reasons.js'
+export {
+  type IndexFacts,
+  indexFacts,
+  type Probe,
+  probeSearch,
+  sampleQueries,
+  sampleVectors,
+} from './recall.js'
 export type {
   DocumentState,
   IngestionState,
   LayoutPart,
   LevelRow,
+  Lexical,
   Metadata,
   Origin,
   Place,
+  ScoreKind,
+  SearchMode,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
 } from './schema.js'
-export { type SearchHit, type SearchQuery, searchChunks } from './search.js'
+export {
+  type FoundHit,
+  type FusionRow,
+  findHits,
+  type HitQuery,
+  type Nothing,
+  whyNothing,
+} from './search.js'
 export { countRunning, indexStates } from './status.js'
+export { embeddingSql, type Form } from './storage/form.js'
 export {
   abandonIngestion,
   addRejections,
@@ -138,6 +220,17 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
+export {
+  createTerms,
+  dropTerms,
+  insertTerms,
+  refreshTermCounts,
+  TERMS_OF_A_TEXT_MAX,
+  type Terms,
+  type TermsRow,
+  termsTable,
+  toSparsevec,
+} from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,

@@ -1,4 +1,4 @@
-import { bigint, customType, integer, jsonb, pgSchema, real, text, timestamp } from 'drizzle-orm/pg-core'
+import { bigint, customType, integer, jsonb, pgSchema, text, timestamp } from 'drizzle-orm/pg-core'
 
 /** The tables that simple statements read and write. migrations/ is where they are defined. */
 const millrace = pgSchema('millrace')
@@ -25,31 +25,29 @@ export interface LayoutPart {
   readonly name?: string
   readonly start: number
 }
+/** `full`: float32; `half`: float16; `sq8`, `sq4`: codes of 8 or 4 bits; `binary`: one bit, rescored from float16. */
+export type StorageForm = 'full' | 'half' | 'sq8' | 'sq4' | 'binary'
+/** What is kept of a text. */
+export type TextOutput = 'dense' | 'sparse' | 'colbert'
+/** What sparse is: weights that the model has learned, or BM25 over its token ids. */
+export type Lexical = 'learned' | 'bm25'
+export type ScoreKind = 'dense' | 'sparse' | 'hybrid' | 'colbert' | 'rerank'
+export type SearchMode = 'dense' | 'sparse' | 'hybrid'
+
+/** What the searches of a domain do unless they say otherwise. */
+export interface SearchSettings {
+  /** Default dense. */
+  readonly mode?: SearchMode | undefined
+  /** Name of a preset. Default: rrf. */
+  readonly fusion?: string | undefined
+  /** Null or left out: none. */
+  readonly rerank?: { readonly by: string; readonly top: number } | null | undefined
+  /** Of HNSW. Default 100. */
+  readonly efSearch?: number | undefined
+}
 export type Origin = 'text' | 'file' | 'url' | 'vectors'
 export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'
 export type IngestionState = 'running' | 'cancelled' | 'finished'
-
-export const domains = millrace.table('domains', {
-  id: id().primaryKey().generatedAlwaysAsIdentity(),
-  name: text().notNull(),
-  threshold: real(),
-  levels: jsonb().$type<readonly LevelRow[]>().notNull(),
-  createdAt: moment().notNull().defaultNow(),
-  updatedAt: moment().notNull().defaultNow(),
-})
-
-export const generations = millrace.table('generations', {
-  id: id().primaryKey().generatedAlwaysAsIdentity(),
-  domainId: id().notNull(),
-  model: text().notNull(),
-  dims: integer().notNull(),
-  recipe: jsonb().$type<Readonly<Record<string, unknown>>>().notNull(),
-  recipeHash: text().notNull(),
-  storage: text().notNull(),
-  state: text().$type<'live' | 'building'>().notNull(),
-  indexedAt: moment(),
-  createdAt: moment().notNull().defaultNow(),
-})
 
 export const ingestions = millrace.table('ingestions', {
   id: id().primaryKey().generatedAlwaysAsIdentity(),

@@ -1,12 +1,16 @@
 import type { Engine } from '@millrace/embed'
 import {
+  bandOf,
   changeDomain,
   createDomain,
   type Domain,
   deleteDomain,
   findDomain,
+  identityOf,
   isExternal,
   listDomains,
+  SCORE_KINDS,
+  staleBands,
 } from '@millrace/flow'
 import { countDocuments, type DocumentCounts, NO_DOCUMENTS } from '@millrace/store'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -28,8 +32,7 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request, reply) => {
-      const { storage: _only, ...wishes } = request.body
-      const domain = await createDomain(deps, wishes)
+      const domain = await createDomain(deps, request.body)
       return reply.status(201).send(show(domain, deps.engine))
     },
   )
@@ -71,7 +74,7 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     '/v1/domains/:name',
     {
       schema: {
-        summary: 'Change threshold and levels; what decides vectors cannot be changed',
+        summary: 'Change thresholds, levels, search and index; what decides vectors cannot be changed',
         tags: ['domains'],
         params: named,
         body: domainChange,
@@ -79,8 +82,7 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request) => {
-      const { storage: _only, ...change } = request.body
-      return show(await changeDomain(deps, request.params.name, change), deps.engine)
+      return show(await changeDomain(deps, request.params.name, request.body), deps.engine)
     },
   )
   app.delete(
@@ -123,7 +125,35 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
     chunking: isExternal(domain) ? null : chunking,
     cleaning: isExternal(domain) ? null : { ...domain.recipe.cleaning.steps },
     storage: domain.storage,
+    outputs: [...domain.outputs],
+    lexical: domain.lexical,
+    index: { ...domain.index, efSearch: domain.search.efSearch ?? EF_SEARCH_DEFAULT },
+    search: {
+      mode: domain.search.mode ?? 'dense',
+      fusion: domain.search.fusion ?? null,
+      rerank: domain.search.rerank == null ? null : { ...domain.search.rerank },
+    },
+    scores: otherScores(domain, engine),
+    staleThresholds: staleBands(domain).map((stale) => ({ ...stale })),
     createdAt: domain.createdAt.toISOString(),
     updatedAt: domain.updatedAt.toISOString(),
   }
+}
+
+/** As in millrace.find_hits. */
+const EF_SEARCH_DEFAULT = 100
+
+/** Threshold and levels of other scores than dense, where some were set. */
+function otherScores(domain: Domain, engine: Engine): z.infer<typeof domainOut>['scores'] {
+  const by = domain.search.rerank?.by
+  const hasReranker = by !== undefined && engine.models().some(({ id }) => id === by)
+  const reranker = hasReranker ? identityOf(engine.manifest(by)) : undefined
+  return Object.fromEntries(
+    SCORE_KINDS.flatMap((kind) => {
+      const band = kind === 'dense' ? undefined : bandOf(domain, kind, reranker)
+      if (band === undefined) return []
+      const levels = band.levels?.map((level) => ({ ...level, name: { ...level.name } })) ?? null
+      return [[kind, { threshold: band.threshold, levels }]]
+    }),
+  )
 }

@@ -1,29 +1,35 @@
 import type { Level } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
-import { findDomain, missingText, search, similarity } from '@millrace/flow'
+import {
+  findDomain,
+  missingText,
+  type SearchOutcome,
+  type SearchRequest,
+  type SearchResult,
+  searchMany,
+  similarity,
+} from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainName, problems, searchIn, searchOut, similarityIn, similarityOut } from '../schemas.js'
+import {
+  domainName,
+  problems,
+  type resultOut,
+  searchIn,
+  searchOut,
+  similarityIn,
+  similarityOut,
+} from '../schemas.js'
 
 export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
   const { queryChars } = deps.settings.limits
-  const bounded = (field: string, text: string): string => {
-    if (text.length <= queryChars) return text
-    throw new CodedError(
-      'INVALID_REQUEST',
-      `${field} has ${text.length} characters, the limit is ${queryChars}`,
-      {
-        hint: 'Ask with a shorter text',
-        details: [{ path: field, value: text.length }],
-      },
-    )
-  }
+  const bounded = (field: string, text: string): string => boundedText(queryChars, field, text)
   app.post(
     '/v1/domains/:name/search',
     {
       schema: {
-        summary: 'The K chunks nearest in meaning, best first, none below the threshold',
+        summary: 'The K chunks that fit best, by meaning, words or both, none below the threshold',
         tags: ['search'],
         params: z.strictObject({ name: domainName }),
         body: searchIn,
@@ -31,20 +37,15 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request) => {
-      const { query, vector, k, threshold, filter, mode } = request.body
       const domain = await findDomain(deps, request.params.name)
-      const sought = vector === undefined ? { query: bounded('query', query ?? '') } : { vector }
-      const found = await search(deps, domain, { ...sought, k, threshold, filter })
       const language = languageOf(request)
-      const hits = found.hits.map(({ level, metadata, similarity: exact, headings, ...hit }) => ({
-        ...hit,
-        headings: [...headings],
-        similarity: Math.round(exact * SIMILARITY_SCALE) / SIMILARITY_SCALE,
-        metadata: { ...metadata },
-        level: level.name[language],
-        levelKey: level.key,
-      }))
-      return { hits, model: found.model, threshold: found.threshold, mode, tookMs: found.tookMs }
+      const { requests, isOne } = requestsOf(request.body, bounded)
+      const outcomes = await searchMany(deps, domain, requests)
+      if (!isOne) return { results: outcomes.map((outcome) => showOutcome(outcome, language)) }
+      const [outcome] = outcomes
+      if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')
+      if ('error' in outcome) throw outcome.error
+      return showResult(outcome, language)
     },
   )
   app.post(
@@ -70,11 +71,72 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   )
 }
 
+type Body = z.infer<typeof searchIn>
+
+/** One search or several, each with what is said for all. */
+function requestsOf(
+  { query, vector, queries, ...options }: Body,
+  bounded: (field: string, text: string) => string,
+): { readonly requests: SearchRequest[]; readonly isOne: boolean } {
+  const given = queries ?? [vector === undefined ? { query } : { vector }]
+  const requests = given.map((one, i): SearchRequest => {
+    const field = queries === undefined ? 'query' : `queries/${i}`
+    if (typeof one === 'string') return { ...options, query: bounded(field, one) }
+    const { query: text, vector: numbers, ...own } = one as { query?: string; vector?: unknown[]; k?: number }
+    const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+    const sought = numbers === undefined ? { query: bounded(field, text ?? '') } : { vector: numbers }
+    return { ...options, ...said, ...sought }
+  })
+  return { requests, isOne: queries === undefined }
+}
+
+/** @throws CodedError INVALID_REQUEST for a text that is longer than queries may be */
+export function boundedText(charsMax: number, field: string, text: string): string {
+  if (text.length <= charsMax) return text
+  throw new CodedError(
+    'INVALID_REQUEST',
+    `${field} has ${text.length} characters, the limit is ${charsMax}`,
+    {
+      hint: 'Ask with a shorter text',
+      details: [{ path: field, value: text.length }],
+    },
+  )
+}
+
+function showOutcome(outcome: SearchOutcome, language: Language) {
+  if (!('error' in outcome)) return showResult(outcome, language)
+  const { code, message, hint } = outcome.error
+  return { error: { code, message, ...(hint === undefined ? {} : { hint }) } }
+}
+
+/** A result as it goes out: what only the next step needs stays here. */
+export function showResult(result: SearchResult, language: Language): z.infer<typeof resultOut> {
+  const { hits, stale, warnings, ...rest } = result
+  return {
+    ...rest,
+    staleThreshold: stale === null ? null : { ...stale },
+    warnings: warnings.map((warning) => ({ ...warning })),
+    hits: hits.map(({ textHash: _hash, context: _context, chunkText: _chunk, level, scores, ...hit }) => ({
+      ...hit,
+      headings: [...hit.headings],
+      metadata: { ...hit.metadata },
+      score: rounded(hit.score),
+      similarity: hit.similarity === null ? null : rounded(hit.similarity),
+      scores: Object.fromEntries(Object.entries(scores).map(([kind, score]) => [kind, rounded(score)])),
+      level: level === null ? null : level.name[language],
+      levelKey: level === null ? null : level.key,
+    })),
+  }
+}
+
 /** Six decimals: what a float32 holds of a number near 1. */
-const SIMILARITY_SCALE = 1e6
+const SCORE_SCALE = 1e6
+const rounded = (score: number): number => Math.round(score * SCORE_SCALE) / SCORE_SCALE
 
 const copy = (levels: readonly Level[]) => levels.map((level) => ({ ...level, name: { ...level.name } }))
 
+export type Language = 'zh' | 'en'
+
 /** Chinese unless the caller asks for English first. */
-const languageOf = (request: { language(of: string[]): string | false }): 'zh' | 'en' =>
+export const languageOf = (request: { language(of: string[]): string | false }): Language =>
   request.language(['zh', 'en']) === 'en' ? 'en' : 'zh'

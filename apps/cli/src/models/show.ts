@@ -4,12 +4,12 @@ import { sizeText } from './units.js'
 
 /** A row a variant; those of one model share what they have in common. */
 export function showModels(models: readonly ListedModel[]): string {
-  const head = ['model', 'precision', 'outputs', 'dims', 'reads', 'languages', 'licence', 'size', 'where']
+  const head = ['model', 'precision', 'gives', 'dims', 'reads', 'languages', 'licence', 'size', 'where']
   const rows = models.flatMap((model) =>
     model.variants.map(({ id, precision, bytes }) => [
       id,
       precision,
-      model.outputs.join(','),
+      model.task === 'rerank' ? 'rerank' : model.outputs.join(','),
       String(model.dims),
       `${model.tokensMax} tokens`,
       model.languages.join(','),

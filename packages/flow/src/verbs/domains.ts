@@ -1,12 +1,19 @@
-import type { Engine, Level } from '@millrace/embed'
+import { type Engine, type Level, requireReranker } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
+  type BandChange,
   type Db,
   type DomainRow,
   getDomain,
+  type IndexSettings,
   insertDomain,
+  type Lexical,
   listDomains as listRows,
   deleteDomain as removeDomain,
+  type ScoreKind,
+  type SearchSettings,
+  type StorageForm,
+  type TextOutput,
   updateDomain as updateRow,
 } from '@millrace/store'
 import { DIMS_MAX, EXTERNAL, EXTERNAL_LEVELS, externalRecipe, isExternal, storedRecipe } from '../external.js'
@@ -18,9 +25,32 @@ import {
   recipeHash,
   recipeOf,
 } from '../recipe.js'
+import { checkBand } from '../search/bands.js'
+import { fusionOf } from '../search/fusion.js'
+import { requireMode } from '../search/modes.js'
+import { RERANK_TOP_DEFAULT } from '../search/rerank.js'
+import { identityOf } from '../search/scores.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe
+}
+
+/** Of one kind of score; what is undefined stays. */
+export interface BandWishes {
+  /** Least score of a hit; null: no cut. */
+  readonly threshold?: number | null | undefined
+  /** Null: none. */
+  readonly levels?: readonly Level[] | null | undefined
+}
+
+/** Of every kind of score but dense, whose threshold and levels are the domain's own. */
+export type ScoreWishes = { readonly [K in Exclude<ScoreKind, 'dense'>]?: BandWishes | undefined }
+
+type Wished<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+export interface SearchWishes extends Omit<SearchSettings, 'rerank' | 'efSearch'> {
+  /** Null: none. */
+  readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
 }
 
 export interface DomainWishes extends RecipeWishes {
@@ -31,6 +61,18 @@ export interface DomainWishes extends RecipeWishes {
   readonly dims?: number | undefined
   readonly threshold?: number | null | undefined
   readonly levels?: readonly Level[] | undefined
+  /** Default full. */
+  readonly storage?: StorageForm | undefined
+  /** Default dense and sparse; of an external domain dense alone. */
+  readonly outputs?: readonly TextOutput[] | undefined
+  readonly index?: IndexWishes | undefined
+  readonly search?: SearchWishes | undefined
+  readonly scores?: ScoreWishes | undefined
+}
+
+export interface IndexWishes extends Wished<IndexSettings> {
+  /** Vectors that a search looks at, 1 to 1,000. Default 100. */
+  readonly efSearch?: number | undefined
 }
 
 interface Deps {
@@ -47,16 +89,28 @@ const asDomain = (row: DomainRow): Domain => ({
 
 /**
  * Creates a domain and starts the load of its model, if it has one; its first requests wait for that.
- * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL
+ * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
+ * BAD_FUSION, and those of a reranker
  */
 export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Domain> {
   const made = wishes.model === EXTERNAL ? externalOf(wishes) : modelOf(deps, wishes)
+  const hash = recipeHash(made.recipe)
+  const kept = outputsOf(deps, wishes)
+  const search = searchOf(deps, { search: {}, lexical: kept.lexical }, wishes)
   const row = await insertDomain(deps.db, {
     name: wishes.name,
     threshold: wishes.threshold ?? null,
     ...made,
     levels: wishes.levels ?? made.levels,
-    recipeHash: recipeHash(made.recipe),
+    chosen: wishes.threshold !== undefined || wishes.levels !== undefined,
+    recipeHash: hash,
+    storage: wishes.storage ?? 'full',
+    ...kept,
+    index: indexOf(INDEX_DEFAULTS, wishes.index),
+    search,
+    bands: bandsOf(deps, { recipeHash: hash, search }, { scores: wishes.scores }).map(
+      ({ threshold = null, levels = null, ...band }) => ({ ...band, threshold, levels }),
+    ),
   })
   if (row === undefined) {
     throw new CodedError('DOMAIN_EXISTS', `There is a domain "${wishes.name}" already`, {
@@ -68,6 +122,93 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
   if (!isExternal(row)) deps.engine.load(row.model).catch(() => undefined)
   return asDomain(row)
 }
+
+/** pgvector's: README, "HNSW", Index Options. */
+const INDEX_DEFAULTS: IndexSettings = { m: 16, efConstruction: 64 }
+
+/** @throws CodedError BAD_INDEX */
+function indexOf(standing: IndexSettings, { m, efConstruction }: IndexWishes = {}): IndexSettings {
+  const index = {
+    m: m ?? standing.m,
+    efConstruction: efConstruction ?? Math.max(standing.efConstruction, 2 * (m ?? 0)),
+  }
+  if (index.efConstruction < 2 * index.m) {
+    throw new CodedError('BAD_INDEX', `efConstruction is ${index.efConstruction}, m is ${index.m}`, {
+      hint: 'efConstruction must be twice m or more',
+      details: index,
+    })
+  }
+  return index
+}
+
+/** What is kept of a text. @throws CodedError MISSING_OUTPUT */
+function outputsOf(
+  { engine, defaultModel }: Deps,
+  { model, outputs }: DomainWishes,
+): { readonly outputs: TextOutput[]; readonly lexical: Lexical | null } {
+  if (model === EXTERNAL) {
+    const other = outputs?.find((output) => output !== 'dense')
+    if (other !== undefined) throw missingOutput(EXTERNAL, other)
+    return { outputs: ['dense'], lexical: null }
+  }
+  const manifest = engine.manifest(model ?? defaultModel)
+  const wanted = new Set<TextOutput>(['dense', ...(outputs ?? (['sparse'] as const))])
+  if (wanted.has('colbert') && !manifest.outputs.includes('colbert'))
+    throw missingOutput(manifest.id, 'colbert')
+  const lexical = manifest.outputs.includes('sparse') ? 'learned' : 'bm25'
+  return { outputs: [...wanted], lexical: wanted.has('sparse') ? lexical : null }
+}
+
+const missingOutput = (model: string, output: string) =>
+  new CodedError('MISSING_OUTPUT', `${model} gives no ${output} vectors`, {
+    hint: 'Leave it out of outputs, or choose a model that has it',
+    details: { model, output },
+  })
+
+/** What searches do, with wishes. @throws CodedError BAD_FUSION, MISSING_OUTPUT, UNKNOWN_MODEL, NOT_A_RERANKER */
+function searchOf(
+  { engine }: Pick<Deps, 'engine'>,
+  domain: Pick<Domain, 'search' | 'lexical'>,
+  wishes: { readonly search?: SearchWishes | undefined; readonly index?: IndexWishes | undefined },
+): SearchSettings {
+  const { efSearch } = wishes.index ?? {}
+  const { rerank } = wishes.search ?? {}
+  const filled = rerank == null ? rerank : { by: rerank.by, top: rerank.top ?? RERANK_TOP_DEFAULT }
+  const wished = Object.fromEntries(
+    Object.entries({ ...wishes.search, rerank: filled, efSearch }).filter(([, value]) => value !== undefined),
+  )
+  const search: SearchSettings = { ...domain.search, ...wished }
+  if (search.mode !== undefined) requireMode(domain.lexical, search.mode)
+  if (search.fusion !== undefined) fusionOf(search.fusion, domain.lexical ?? 'bm25')
+  if (search.rerank != null && search.rerank.by !== 'colbert')
+    requireReranker(engine.manifest(search.rerank.by))
+  return search
+}
+
+/** Thresholds and levels as rows, each under what it belongs to. */
+function bandsOf(
+  { engine }: Pick<Deps, 'engine'>,
+  { recipeHash: recipe, search }: { readonly recipeHash: string; readonly search: SearchSettings },
+  wishes: BandWishes & { readonly scores?: ScoreWishes | undefined },
+): BandChange[] {
+  const { threshold, levels, scores = {} } = wishes
+  const dense = threshold === undefined && levels === undefined ? {} : { dense: { threshold, levels } }
+  return Object.entries({ ...scores, ...dense }).flatMap(([kind, wish]) => {
+    if (wish === undefined) return []
+    const score = kind as ScoreKind
+    checkBand(score, wish)
+    const band = { score, ...wish, chosen: true }
+    if (score !== 'rerank') return [{ ...band, recipe }]
+    const by = search.rerank?.by
+    if (by === undefined || by === 'colbert') throw noReranker()
+    return [{ ...band, recipe: identityOf(engine.manifest(by)) }]
+  })
+}
+
+const noReranker = () =>
+  new CodedError('NO_RERANKER', 'A threshold of rerank belongs to a reranker, and the domain has none', {
+    hint: 'Set search.rerank.by to the model that reranks',
+  })
 
 function modelOf({ engine, defaultModel }: Deps, wishes: DomainWishes) {
   const { id, dims, levels, ...manifest } = engine.manifest(wishes.model ?? defaultModel)
@@ -113,23 +254,47 @@ export async function findDomain({ db }: Pick<Deps, 'db'>, name: string): Promis
   return asDomain(row)
 }
 
-export interface DomainChange extends RecipeWishes {
-  readonly threshold?: number | null | undefined
-  readonly levels?: readonly Level[] | undefined
+export interface DomainChange extends RecipeWishes, BandWishes {
   readonly model?: string | undefined
+  readonly levels?: readonly Level[] | undefined
+  readonly storage?: StorageForm | undefined
+  readonly outputs?: readonly TextOutput[] | undefined
+  readonly index?: IndexWishes | undefined
+  readonly search?: SearchWishes | undefined
+  readonly scores?: ScoreWishes | undefined
 }
 
 /**
- * Changes threshold and levels at once.
- * @throws CodedError UNKNOWN_DOMAIN; NOT_FOR_EXTERNAL; NEEDS_GENERATION for a change of the recipe, which would need every
- * vector anew.
+ * Changes thresholds, levels, what searches do and how the index is built.
+ * @throws CodedError UNKNOWN_DOMAIN; NOT_FOR_EXTERNAL; NEEDS_GENERATION for a change of the recipe or of what is stored,
+ * which would need every vector anew; those of `createDomain`
  */
 export async function changeDomain(deps: Deps, name: string, change: DomainChange): Promise<Domain> {
   const domain = await findDomain(deps, name)
   refuseNewRecipe(deps, domain, change)
-  const row = await updateRow(deps.db, name, { threshold: change.threshold, levels: change.levels })
+  refuseNewStorage(domain, change)
+  const { m, efConstruction } = change.index ?? {}
+  const search = searchOf(deps, domain, change)
+  const row = await updateRow(deps.db, name, {
+    bands: bandsOf(deps, { ...domain, search }, change),
+    search,
+    ...(m === undefined && efConstruction === undefined
+      ? {}
+      : { index: indexOf(domain.index, change.index) }),
+  })
   if (row === undefined) throw unknownDomain(name)
   return asDomain(row)
+}
+
+function refuseNewStorage(domain: Domain, { storage, outputs }: DomainChange): void {
+  const fields: string[] = []
+  if (storage !== undefined && storage !== domain.storage) fields.push('storage')
+  if (outputs !== undefined) {
+    const wanted = new Set<TextOutput>(['dense', ...outputs])
+    const same = wanted.size === domain.outputs.length && domain.outputs.every((output) => wanted.has(output))
+    if (!same) fields.push('outputs')
+  }
+  if (fields.length > 0) throw needsGeneration(domain, fields)
 }
 
 function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void {

@@ -1,9 +1,11 @@
 import {
   type Db,
+  forgetQueries,
   forgetSeen,
   listLeases,
   recheckDocuments,
   reclaimDocuments,
+  refreshTermCounts,
   sealLost,
   sweepOrphans,
   takeSweep,
@@ -15,7 +17,7 @@ import { finishHalfway } from './cancel.js'
 interface Deps {
   readonly db: Db
   readonly queues: Queues
-  readonly settings: Pick<Settings, 'sweepSeconds' | 'ownedSeconds'>
+  readonly settings: Pick<Settings, 'sweepSeconds' | 'ownedSeconds' | 'queryLogDays'>
 }
 
 export interface Swept {
@@ -49,6 +51,8 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const rechecked = await recheckDocuments(db, settings.ownedSeconds)
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
+  await forgetQueries(db, settings.queryLogDays)
+  await refreshTermCounts(db)
   return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans }
 }
 

@@ -28,8 +28,6 @@ export interface Described {
   readonly said: TokenPooling | undefined
 }
 
-/** Cosine from which two passes gave the same vector (design, decision 8). */
-const INVARIANT = 0.99999
 /** A pass's padded tokens, as measured best for models of all sizes that were tried. */
 const BATCH_TOKENS = 512
 
@@ -42,6 +40,21 @@ const LEVELS = [
 const LEVELS_MEASUREMENT =
   'Not measured: general bands, given to every model that is imported. Where this model puts right and wrong pairs is ' +
   'not known; a domain can set its own levels.'
+
+/** Of the sigmoid of a logit: a cross-encoder is trained to put right pairs above a logit of 0, wrong ones below. */
+const RERANK_LEVELS = [
+  { key: 'related', above: 0.5, name: { zh: '语义相关', en: 'related' } },
+  { key: 'unrelated', above: null, name: { zh: '不相关', en: 'unrelated' } },
+]
+const RERANK_LEVELS_MEASUREMENT =
+  'Not measured: above 0.5 the logit is above 0, which is where cross-encoders are trained to divide right pairs from ' +
+  'wrong ones. A domain can set its own levels.'
+
+const outputsOf = ({ heads }: Source): ModelFolder['outputs'] => [
+  'dense',
+  ...(heads.sparse ? ['sparse' as const] : []),
+  ...(heads.colbert ? ['colbert' as const] : []),
+]
 
 /**
  * Reads what can be read without running the graph, and refuses what is wrong already.
@@ -79,32 +92,29 @@ export async function manifestOf(
   const padId = padIdOf(source)
   const wishes = { graph, padId, tokensMax, asked: options.pooling, said }
   const probed = await probe(place, source, wishes)
-  const isInvariant = probed.leastCosine >= INVARIANT
+  const { task, isInvariant } = probed
   const precision = precisionOf(scan, isInvariant, graph)
   const ofGraph = files.filter(({ path }) => graphFiles.includes(path))
   const { queryInstruction = null, documentInstruction = null } = options
   const folder: ModelFolder = {
     id: options.id,
     name: options.id,
+    task,
     architecture: architectureOf(source.config.model_type),
     dims: probed.dims,
     tokensMax: tokensMax.value,
     pooling: probed.pooling,
     normalize: true,
     instructions: { query: queryInstruction, document: documentInstruction },
-    outputs: [
-      'dense',
-      ...(source.heads.sparse ? ['sparse' as const] : []),
-      ...(source.heads.colbert ? ['colbert' as const] : []),
-    ],
-    heads: source.heads,
+    outputs: task === 'rerank' ? [] : outputsOf(source),
+    heads: task === 'rerank' ? {} : source.heads,
     languages: [...(options.languages ?? ['und'])],
     licence: options.licence ?? 'unknown',
     source: `imported from a folder ${basename(resolve(source.dir))}`,
     hub: null,
     padId,
-    levels: LEVELS,
-    levelsMeasurement: LEVELS_MEASUREMENT,
+    levels: task === 'rerank' ? RERANK_LEVELS : LEVELS,
+    levelsMeasurement: task === 'rerank' ? RERANK_LEVELS_MEASUREMENT : LEVELS_MEASUREMENT,
     variants: [
       {
         precision,
@@ -142,17 +152,23 @@ const digestOf = (files: readonly ModelFile[]): string =>
 
 function notesOf(
   folder: ModelFolder,
-  { output, poolingWhy, leastCosine }: Probed,
+  { task, output, poolingWhy, isInvariant, invariance }: Probed,
   tokensMax: Decided<number>,
 ): string[] {
   const { outputs, dims, pooling, padId, licence, languages } = folder
+  const isReranker = task === 'rerank'
+  const gives = isReranker
+    ? [`reranks: the graph's ${output} is ${poolingWhy}, and no vector`]
+    : [
+        `outputs ${outputs.join(', ')}; ${dims} dims, from the graph's ${output}`,
+        `pooling ${pooling}: ${poolingWhy}`,
+      ]
   return [
-    `outputs ${outputs.join(', ')}; ${dims} dims, from the graph's ${output}`,
-    `pooling ${pooling}: ${poolingWhy}`,
+    ...gives,
     `reads ${tokensMax.value} tokens: ${tokensMax.why}`,
     `pad id ${padId}, levels not measured, licence ${licence}, languages ${languages.join(', ')}`,
-    leastCosine >= INVARIANT
-      ? 'a text has the same vector whatever shares its batch, by trial'
-      : `a text's vector moves with its batch: cosine ${leastCosine.toFixed(5)}`,
+    isInvariant
+      ? `a ${isReranker ? 'pair has the same score' : 'text has the same vector'} whatever shares its batch, by trial`
+      : `a ${isReranker ? "pair's score" : "text's vector"} moves with its batch: ${invariance}`,
   ]
 }

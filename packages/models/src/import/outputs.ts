@@ -10,6 +10,8 @@ export interface Shapes {
   readonly tokens: string | undefined
   /** The output with a vector a text. */
   readonly text: string | undefined
+  /** The output with one number a text: of a pair, how well they go together. */
+  readonly score: string | undefined
 }
 
 /** Names that exporters give the vectors of the tokens, the likeliest first. */
@@ -24,7 +26,12 @@ export function shapesOf(outputs: ReadonlyMap<string, Given>, rows: number, long
     .map(([name]) => name)
   const text = floats.find(([name, { dims }]) => name === TEXT_NAME && dims.length === 2 && dims[0] === rows)
   const named = TOKEN_NAMES.find((name) => tokens.includes(name))
-  return { tokens: named ?? (tokens.length === 1 ? tokens[0] : undefined), text: text?.[0] }
+  const score = floats.find(([, { dims }]) => dims.length === 2 && dims[0] === rows && dims[1] === 1)
+  return {
+    tokens: named ?? (tokens.length === 1 ? tokens[0] : undefined),
+    text: text?.[0],
+    score: score?.[0],
+  }
 }
 
 export interface Output {
@@ -49,7 +56,7 @@ export interface Wishes {
  * @throws CodedError NO_POOLING, INVALID_GRAPH
  */
 export function outputOf(
-  { tokens, text }: Shapes,
+  { tokens, text }: Pick<Shapes, 'tokens' | 'text'>,
   { asked, said, hasHeads }: Wishes,
   poolingSeen: () => TokenPooling | undefined,
   gave: string,
@@ -59,7 +66,7 @@ export function outputOf(
       'INVALID_GRAPH',
       `The graph gives ${gave}: none of them is a vector a token or a text`,
       {
-        hint: 'It must give float32 [batch, tokens, dims], or sentence_embedding, float32 [batch, dims]',
+        hint: 'It must give float32 [batch, tokens, dims], or sentence_embedding, float32 [batch, dims]; to rerank, [batch, 1]',
       },
     )
   }

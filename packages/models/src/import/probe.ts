@@ -1,4 +1,5 @@
-import { dot, openTokenizer, type Pooling, type Tokenizer } from '@millrace/embed'
+import { dot, openTokenizer, type Pooling, type Task, type Tokenizer } from '@millrace/embed'
+import { pairWindows } from '@millrace/embed/pairs'
 import { allFinite } from '@millrace/embed/pool'
 import { CodedError, messageOf } from '@millrace/errors'
 import { type Decided, otherTokenizer, type TokenPooling } from './decide.js'
@@ -8,14 +9,22 @@ import type { Source } from './source.js'
 
 /** What running a graph a few times says of it. */
 export interface Probed {
+  readonly task: Task
   readonly inputs: GraphInputs
   readonly output: string
   readonly pooling: Pooling
   readonly poolingWhy: string
   readonly dims: number
-  /** Least cosine between a text alone and the same text beside longer and shorter ones. */
-  readonly leastCosine: number
+  /** Whether a text has the same vector (a pair the same logit) alone and beside longer and shorter ones. */
+  readonly isInvariant: boolean
+  /** How nearly: the least cosine, or the largest difference of logits. */
+  readonly invariance: string
 }
+
+/** Cosine from which two passes gave the same vector (design, decision 8). */
+const INVARIANT = 0.99999
+/** Difference up to which two passes gave the same logit: far above float32's own, far below what changes an order. */
+const LOGIT_INVARIANT = 1e-3
 
 export interface ProbeWishes {
   readonly graph: string
@@ -55,7 +64,11 @@ export async function probe(dir: string, source: Source, wishes: ProbeWishes): P
     const room = wishes.tokensMax.value - specialCount(tokenizer)
     const rows = ids.map((row) => framed(tokenizer, row.subarray(0, room)))
     const outputs = await run(rows, 'a few texts')
-    const found = await choose(graph, outputs, rows, source, wishes)
+    const shapes = shapesOf(outputs, rows.length, Math.max(...rows.map((row) => row.length)))
+    const isReranker = shapes.tokens === undefined && shapes.text === undefined && shapes.score !== undefined
+    const found = isReranker
+      ? await score(graph, ids, tokenizer, shapes.score ?? '', source, wishes)
+      : await choose(graph, outputs, rows, source, wishes)
     await tryLimit(graph, tokenizer, ids, wishes.tokensMax)
     return { inputs: graph.inputs, ...found }
   } finally {
@@ -90,6 +103,43 @@ async function tryLimit(
   })
 }
 
+/** One number a pair: whether it is there for pairs, and the same whatever shares the batch. */
+async function score(
+  graph: Graph,
+  ids: readonly Int32Array[],
+  tokenizer: Tokenizer,
+  output: string,
+  { dir }: Source,
+  { tokensMax, asked }: ProbeWishes,
+): Promise<Omit<Probed, 'inputs'>> {
+  if (asked !== undefined) throw unfit('gives one number a text, and no vectors to pool')
+  if (tokenizer.pair === undefined) {
+    throw otherTokenizer(dir, 'it does not say how a query and a text are read together')
+  }
+  const [question = new Int32Array()] = ids
+  const template = tokenizer.pair
+  const pairs = ids.flatMap((text) =>
+    pairWindows(question.subarray(0, 4), text, template, tokensMax.value).slice(0, 1),
+  )
+  const together = (await graph.run(pairs)).get(output)?.values
+  let most = 0
+  for (const [i, pair] of pairs.entries()) {
+    const [alone = Number.NaN] = (await graph.run([pair])).get(output)?.values ?? []
+    const difference = Math.abs(alone - (together?.[i] ?? Number.NaN))
+    if (!Number.isFinite(difference)) throw unfit(`gives no usable numbers in ${output}`)
+    most = Math.max(most, difference)
+  }
+  return {
+    task: 'rerank',
+    output,
+    pooling: 'graph',
+    poolingWhy: 'one number a pair of texts',
+    dims: 1,
+    isInvariant: most <= LOGIT_INVARIANT,
+    invariance: `logits differ by ${most.toPrecision(2)}`,
+  }
+}
+
 async function choose(
   graph: Graph,
   outputs: ReadonlyMap<string, Given>,
@@ -118,5 +168,7 @@ async function choose(
     if (alone === undefined || !allFinite(together)) throw unfit(`gives no usable numbers in ${name}`)
     leastCosine = Math.min(leastCosine, dot(together, vectorOf(alone, 0, row.length, dims, pooling)))
   }
-  return { output: name, pooling, poolingWhy: why, dims, leastCosine }
+  const isInvariant = leastCosine >= INVARIANT
+  const invariance = `cosine ${leastCosine.toFixed(5)}`
+  return { task: 'embed', output: name, pooling, poolingWhy: why, dims, isInvariant, invariance }
 }

@@ -1,0 +1,101 @@
+import { OUTPUTS } from '@millrace/embed'
+import { z } from 'zod'
+import { domainName } from './schemas.js'
+
+/** Of calls about queries: their vectors, their log, and why a document is not among the hits. */
+export const embedIn = z
+  .strictObject({
+    texts: z.array(z.string()).min(1).max(100),
+    model: z.string().optional().describe('Left out, with domain too: the default model'),
+    domain: domainName.optional().describe('Its model, and texts are cleaned as its documents are'),
+    kind: z
+      .enum(['query', 'document'])
+      .default('query')
+      .describe('Some models read a query with an instruction before it'),
+    outputs: z.array(z.enum(OUTPUTS)).min(1).default(['dense']),
+    sql: z.boolean().default(false).describe('Also as literals for SQL'),
+  })
+  .refine(({ model, domain }) => model === undefined || domain === undefined, {
+    error: 'send either model or domain',
+  })
+
+const failure = z.object({
+  error: z.object({ code: z.string(), message: z.string(), hint: z.string().optional() }),
+})
+export const embedOut = z.object({
+  model: z.string(),
+  revision: z.string(),
+  dims: z.int(),
+  texts: z
+    .array(
+      z.union([
+        failure,
+        z.object({
+          tokens: z.int().describe('Special tokens included'),
+          windows: z.int().describe('More than 1: longer than the model takes, and pooled over that many'),
+          dense: z.array(z.number()).optional().describe('Unit length'),
+          sparse: z.record(z.string(), z.number()).optional().describe('A weight a token id'),
+          colbert: z.array(z.array(z.number())).optional().describe('A vector a token'),
+          sql: z
+            .object({
+              vector: z.string().optional().describe('For a parameter of type vector'),
+              terms: z.string().optional().describe('For a parameter of type sparsevec'),
+            })
+            .optional(),
+        }),
+      ]),
+    )
+    .describe('In the order of texts; a wrong one has an error in its place'),
+})
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
+const loggedQuery = z.object({
+  at: z.string(),
+  query: z.string().nullable().describe('null: it was a vector, or QUERY_LOG is hash'),
+  hash: z.string().describe('The same for the same query'),
+  k: z.int(),
+  threshold: z.number().nullable(),
+  mode: z.string(),
+  filterFields: z.array(z.string()),
+  hits: z.int(),
+  rankedBy: z.string(),
+  topScore: z.number().nullable().describe('null: no hits'),
+  topLevel: z.string().nullable(),
+  tookMs: z.object({ embed: z.number(), search: z.number(), total: z.number() }),
+})
+export const queriesPage = z.object({ queries: z.array(loggedQuery), cursor: z.string().nullable() })
+export const queriesQuery = z.strictObject({
+  cursor: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+})
+export const queriesDelete = z.strictObject({ hash: hash.optional().describe('Left out: all of them') })
+export const queriesDeleted = z.object({ deleted: z.int() })
+
+const usual = z.array(
+  z.object({
+    query: z.string().nullable(),
+    hash: z.string(),
+    count: z.int(),
+    withoutHits: z.int(),
+    topScore: z.number().nullable().describe('Of the last time'),
+    lastAt: z.string(),
+  }),
+)
+const percentiles = z.object({ p50: z.number(), p95: z.number(), p99: z.number() })
+export const statsQuery = z.strictObject({ days: z.coerce.number().int().min(1).max(3_650).default(7) })
+export const statsOut = z.object({
+  days: z.int(),
+  log: z.enum(['off', 'hash', 'text']).describe('What is kept of queries now: the setting QUERY_LOG'),
+  count: z.int(),
+  distinct: z.int().describe('Different queries'),
+  withoutHits: z.int(),
+  latency: z
+    .object({ embed: percentiles, search: percentiles, total: percentiles })
+    .nullable()
+    .describe('Milliseconds; null: nothing was asked'),
+  usual: usual.describe('The most frequent 20'),
+  withoutAnswer: usual.describe('Those that most often had no hit, 20 at most'),
+  topScores: z
+    .record(z.string(), z.array(z.object({ from: z.number(), to: z.number(), count: z.int() })))
+    .describe('How many best hits had a score from `from` on and below `to`, by kind of score'),
+})

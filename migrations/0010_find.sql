@@ -1,0 +1,472 @@
+-- The one core of searches, in HTTP and in SQL: dense, sparse and hybrid, over every form of storage, with filters that
+-- lose no hits.
+
+drop function millrace.search(text, vector, integer, real, jsonb);
+drop function millrace.find_chunks(text, vector, integer, real, jsonb);
+
+alter table millrace.domains drop column threshold, drop column levels;
+
+comment on function millrace.similarity(vector, vector) is
+  'Cosine of two vectors, -1 to 1. NaN when one of them is all zeros.';
+
+-- UNTIL THE BRANCH filters LANDS
+create function millrace.filter_share(generation bigint, condition text, arguments jsonb) returns real language sql as $$ select 1::real $$;
+create function millrace.by_index(share real, texts double precision, k integer) returns boolean language sql as $$ select true $$;
+
+-- The same presets as in packages/flow/src/search/fusion.ts, where each has its source.
+create function millrace.fusion_of(preset text, lexical text) returns jsonb
+language plpgsql immutable parallel safe as $$
+declare
+  presets constant jsonb := '{
+    "rrf": {"method": "rrf", "k": 60},
+    "m3-miracl": {"method": "weighted", "dense": 1, "sparse": 0.3},
+    "m3-mldr": {"method": "weighted", "dense": 0.2, "sparse": 0.8},
+    "bm25": {"method": "weighted", "dense": 0.4, "sparse": 0.6}
+  }';
+  fusion jsonb := presets -> coalesce(preset, case lexical when 'learned' then 'm3-miracl' else 'bm25' end);
+begin
+  if fusion is null then
+    raise exception 'there is no fusion "%" in SQL', preset
+      using errcode = '22023', hint = 'rrf, m3-miracl, m3-mldr or bm25; those with colbert are for HTTP, which has the model';
+  end if;
+  return fusion;
+end $$;
+comment on function millrace.fusion_of(text, text) is
+  'The fusion with a name, {method, k} or {method, dense, sparse}; null: the usual one, for weights that the model '
+  'learned or for bm25.';
+
+-- What a search needs to know of its domain, or P0002.
+create function millrace.search_target(
+  domain text,
+  out domain_id bigint, out search jsonb, out generation bigint, out dims integer, out storage text, out lexical text,
+  out recipe text, out indexed boolean, out has_parents boolean
+) language plpgsql stable as $$
+begin
+  select d.id, d.search, g.id, g.dims, g.storage, g.lexical, g.recipe_hash, g.indexed_at is not null,
+    coalesce(g.recipe -> 'chunking' ->> 'kind' = 'parent', false)
+  into domain_id, search, generation, dims, storage, lexical, recipe, indexed, has_parents
+  from millrace.domains d join millrace.generations g on g.domain_id = d.id and g.state = 'live'
+  where d.name = search_target.domain;
+  if not found then
+    raise exception 'there is no domain "%"', domain
+      using errcode = 'P0002', hint = 'select name from millrace.domains';
+  end if;
+end $$;
+comment on function millrace.search_target(text) is 'What a search needs to know of a domain; an unknown one is P0002.';
+
+-- A vector as it is stored in a form: an expression over an alias of its table.
+create function millrace.embedding_sql(storage text, dims integer, alias text) returns text
+language sql immutable parallel safe as $$
+  select case storage
+    when 'full' then format('%s.embedding', alias)
+    when 'sq8' then format('millrace.decode_sq8(%s.codes, %s)', alias, dims)
+    when 'sq4' then format('millrace.decode_sq4(%1$s.codes, %1$s.outliers, %2$s)', alias, dims)
+    else format('%s.embedding::vector', alias)
+  end
+$$;
+comment on function millrace.embedding_sql(text, integer, text) is
+  'The expression that gives the vector of a row of a table of vectors, for each form of storage.';
+
+-- $1 the query, $2 how many, $3 the filter''s arguments, $4 candidates that are looked at closely.
+create function millrace.nearest_sql(
+  generation bigint, storage text, dims integer, condition text, exact boolean
+) returns text
+language plpgsql immutable as $$
+declare
+  vectors text := format('millrace.vectors_%s', generation);
+  documents text := case when condition ~ '\md\.' then 'join millrace.documents d on d.id = c.document_id' else '' end;
+  distance text;
+  columns text;
+begin
+  if exact then
+    -- From the filter to the vectors: a scan of what passes, and no index that could end before it has found enough.
+    return format($sql$
+      with passing as materialized (
+        select c.document_id as doc, c.ordinal, c.text_hash as hash
+        from millrace.published p
+        join millrace.chunks c
+          on c.generation_id = %1$s and c.document_id = p.document_id and c.revision = p.revision
+        %2$s
+        where p.generation_id = %1$s and %3$s
+      )
+      select array_agg(s.doc), array_agg(s.ordinal), array_agg(s.hash), array_agg(s.score)
+      from (
+        select n.doc, n.ordinal, n.hash, -(%4$s <#> $1) as score
+        from passing n join %5$s v on v.text_hash = n.hash
+        order by score desc, n.doc, n.ordinal
+        limit $2
+      ) s
+    $sql$, generation, documents, condition, millrace.embedding_sql(storage, dims, 'v'), vectors);
+  end if;
+  if storage in ('sq8', 'sq4', 'binary') then
+    distance := format('v.bits <~> millrace.search_bits($1)::bit(%s)', millrace.bits_of(dims));
+    columns := case storage when 'binary' then 'v.embedding' when 'sq4' then 'v.codes, v.outliers' else 'v.codes' end;
+  elsif storage = 'half' then
+    distance := format('v.embedding <#> $1::halfvec(%s)', dims);
+    columns := 'v.embedding';
+  elsif dims > 2000 and dims <= 4000 then
+    distance := format('v.embedding::halfvec(%1$s) <#> $1::halfvec(%1$s)', dims);
+    columns := 'v.embedding';
+  else
+    distance := 'v.embedding <#> $1';
+    columns := 'v.embedding';
+  end if;
+  return format($sql$
+    select array_agg(s.doc), array_agg(s.ordinal), array_agg(s.hash), array_agg(s.score)
+    from (
+      select n.doc, n.ordinal, n.hash, -(%1$s <#> $1) as score
+      from (
+        select c.document_id as doc, c.ordinal, v.text_hash as hash, %2$s
+        from %3$s v
+        join millrace.chunks c on c.generation_id = %4$s and c.text_hash = v.text_hash
+        join millrace.published p
+          on p.generation_id = %4$s and p.document_id = c.document_id and p.revision = c.revision
+        %5$s
+        where %6$s
+        order by %7$s
+        limit $4
+      ) n
+      order by score desc, n.doc, n.ordinal
+      limit $2
+    ) s
+  $sql$, millrace.embedding_sql(storage, dims, 'n'), columns, vectors, generation, documents, condition, distance);
+end $$;
+comment on function millrace.nearest_sql(bigint, text, integer, text, boolean) is
+  'The statement that finds the chunks nearest to a vector, as arrays: documents, ordinals, hashes, cosines.';
+
+-- $1 the weights of the query''s terms, $2 how many, $3 the filter''s arguments, $4 the terms whose texts are looked at.
+create function millrace.lexical_sql(generation bigint, condition text) returns text
+language plpgsql immutable as $$
+declare
+  documents text := case when condition ~ '\md\.' then 'join millrace.documents d on d.id = c.document_id' else '' end;
+  texts text := format('millrace.terms_%s t', generation);
+begin
+  -- Without a filter the texts are scored before they are joined: a posting has many, and few are wanted.
+  if condition = 'true' then
+    texts := format(
+      '(select t.text_hash, t.terms, t.weights from %s where t.terms && $4 order by t.weights <#> $1 limit $2 * 2 + 20) t',
+      texts
+    );
+  end if;
+  return format($sql$
+    select array_agg(s.doc), array_agg(s.ordinal), array_agg(s.hash), array_agg(s.score)
+    from (
+      select c.document_id as doc, c.ordinal, t.text_hash as hash, -(t.weights <#> $1) as score
+      from %1$s
+      join millrace.chunks c on c.generation_id = %2$s and c.text_hash = t.text_hash
+      join millrace.published p
+        on p.generation_id = %2$s and p.document_id = c.document_id and p.revision = c.revision
+      %3$s
+      where t.terms && $4 and %4$s
+      order by score desc, doc, c.ordinal
+      limit $2
+    ) s
+  $sql$, texts, generation, documents, condition);
+end $$;
+comment on function millrace.lexical_sql(bigint, text) is
+  'The statement that finds the chunks whose terms fit best, as arrays: documents, ordinals, hashes, scores.';
+
+create function millrace.term_ids(terms sparsevec) returns integer[]
+language sql immutable strict parallel safe as $$
+  select coalesce(array_agg(split_part(e, ':', 1)::integer - 1), '{}')
+  from string_to_table(nullif(substring(terms::text from '^\{(.*)\}/'), ''), ',') e
+$$;
+comment on function millrace.term_ids(sparsevec) is 'The token ids of terms, which are elements from 1 on.';
+
+create function millrace.find_hits(
+  domain text, dense vector, terms sparsevec, k integer, options jsonb default '{}',
+  out document_id text, out chunk integer, out title text, out text text, out metadata jsonb,
+  out start_at integer, out end_at integer, out headings text[], out place jsonb,
+  out parent integer, out parent_start integer, out parent_end integer,
+  out dense_score double precision, out sparse_score double precision, out hybrid_score double precision,
+  out text_hash bytea, out context text, out chunk_text text
+) returns setof record
+language plpgsql stable
+set hnsw.iterative_scan = 'strict_order' -- the index goes on until the filter has let enough through
+set hnsw.ef_search = 100                 -- what set_config sets below ends with the function
+set jit = off                            -- it takes longer than the scans that it is for
+as $$
+declare
+  target record;
+  mode text := coalesce(options ->> 'mode', 'dense');
+  exact boolean := coalesce((options ->> 'exact')::boolean, false);
+  fusion jsonb := options -> 'fusion';
+  thresholds jsonb := coalesce(options -> 'thresholds', '{}');
+  condition text;
+  arguments jsonb;
+  weights sparsevec;
+  picked integer[];
+  all_terms integer[];
+  bound double precision;
+  wanted integer;
+  share real;
+  texts double precision;
+  by_index boolean;
+  d_docs bigint[]; d_ordinals integer[]; d_hashes bytea[]; d_scores double precision[];
+  s_docs bigint[]; s_ordinals integer[]; s_hashes bytea[]; s_scores double precision[];
+  parents integer;
+  least_found double precision;
+  cut double precision;
+begin
+  target := millrace.search_target(domain);
+  if mode not in ('dense', 'sparse', 'hybrid') then
+    raise exception 'the mode is "%"', mode using errcode = '22023', hint = 'dense, sparse or hybrid';
+  end if;
+  if mode <> 'sparse' then
+    if dense is null then
+      raise exception 'the query vector is null'
+        using errcode = '22023', hint = 'the statement that was to give it found no row';
+    end if;
+    if vector_dims(dense) <> target.dims then
+      raise exception 'the query has % dimensions, domain "%" has %', vector_dims(dense), domain, target.dims
+        using errcode = '22023', hint = 'embed the query with the model of the domain';
+    end if;
+    if vector_norm(dense) = 0 then
+      raise exception 'the query vector is all zeros' using errcode = '22023', hint = 'embed a text that is not blank';
+    end if;
+    dense := l2_normalize(dense);
+  end if;
+  if mode <> 'dense' then
+    if target.lexical is null then
+      raise exception 'domain "%" keeps no terms of its texts: mode % needs them', domain, mode
+        using errcode = '22023', hint = 'search with mode dense, or make a domain with the output sparse';
+    end if;
+    if terms is null then
+      raise exception 'the terms of the query are null'
+        using errcode = '22023', hint = 'POST /v1/embed gives them, as sql.terms';
+    end if;
+  end if;
+  if k not between 1 and 1000 or k is null then
+    raise exception 'k is %, it must be 1 to 1000', k using errcode = '22023', hint = 'ask for fewer hits';
+  end if;
+  -- What is not said is the domain's; said to be null, there is no cut.
+  if not thresholds ? mode then
+    thresholds := thresholds || jsonb_build_object(mode, (
+      select b.threshold from millrace.bands b
+      where b.domain_id = target.domain_id and b.score = mode and b.recipe = target.recipe
+    ));
+  end if;
+  cut := thresholds ->> mode;
+  if (thresholds ->> 'dense')::double precision not between -1 and 1 then -- NaN too: it sorts above 1
+    raise exception 'the threshold is %, it must be -1 to 1', thresholds ->> 'dense'
+      using errcode = '22023', hint = 'null takes the domain''s, -1 cuts nothing';
+  end if;
+  if mode <> 'hybrid' then
+    fusion := null;
+  elsif fusion is null then
+    fusion := millrace.fusion_of(target.search ->> 'fusion', target.lexical);
+  end if;
+  select f.condition, f.arguments into condition, arguments
+  from millrace.compile_filter(coalesce(options -> 'filter', '{}'), '$3') f;
+
+  if mode <> 'sparse' then
+    -- As of the last vacuum or analyze; below 0 there was none.
+    select nullif(greatest(c.reltuples, 0), 0) into texts
+    from pg_class c where c.oid = format('millrace.vectors_%s', target.generation)::regclass;
+    by_index := target.indexed and not exact;
+    if by_index then
+      perform set_config('hnsw.ef_search',
+        coalesce(options ->> 'efSearch', target.search ->> 'efSearch', '100'), true);
+      if condition <> 'true' then
+        share := millrace.filter_share(target.generation, condition, arguments);
+        by_index := millrace.by_index(share, texts, k);
+      end if;
+    end if;
+  end if;
+  if mode <> 'dense' then
+    select w.weights, w.picked, w.bound into weights, picked, bound
+    from millrace.weigh_terms(target.generation, terms) w;
+  end if;
+
+  wanted := case mode when 'hybrid' then least(1000, greatest(k, coalesce((options ->> 'candidates')::integer, 4 * k, 100), 100)) else k end;
+  if target.has_parents then wanted := wanted * 4; end if;
+  loop
+    if mode <> 'sparse' then
+      execute millrace.nearest_sql(target.generation, target.storage, target.dims, condition, exact or (target.indexed and not by_index))
+      into d_docs, d_ordinals, d_hashes, d_scores
+      using dense, wanted, arguments, greatest(wanted, coalesce(
+        (options ->> 'candidates')::integer, millrace.candidates_of(target.storage, wanted, texts::bigint)));
+      -- The index may end before it has found enough: it looks at a limited number of rows.
+      if by_index and coalesce(array_length(d_docs, 1), 0) < wanted then
+        execute millrace.nearest_sql(target.generation, target.storage, target.dims, condition, true)
+        into d_docs, d_ordinals, d_hashes, d_scores
+        using dense, wanted, arguments, wanted;
+      end if;
+    end if;
+    if mode <> 'dense' then
+      execute millrace.lexical_sql(target.generation, condition)
+      into s_docs, s_ordinals, s_hashes, s_scores
+      using weights, wanted, arguments, picked;
+      -- Few texts have the rarest terms, and more may have the others.
+      if coalesce(array_length(s_docs, 1), 0) < wanted then
+        all_terms := millrace.term_ids(weights);
+        if array_length(all_terms, 1) > array_length(picked, 1) then
+          execute millrace.lexical_sql(target.generation, condition)
+          into s_docs, s_ordinals, s_hashes, s_scores
+          using weights, wanted, arguments, all_terms;
+        end if;
+      end if;
+    end if;
+    exit when not target.has_parents
+      or coalesce(array_length(d_docs, 1), 0) < wanted and coalesce(array_length(s_docs, 1), 0) < wanted
+      or wanted > 100000000;
+    select count(distinct (u.doc, c.parent)) into parents
+    from unnest(coalesce(d_docs, '{}') || coalesce(s_docs, '{}'), coalesce(d_ordinals, '{}') || coalesce(s_ordinals, '{}')) u (doc, ordinal)
+    join millrace.published p on p.generation_id = target.generation and p.document_id = u.doc
+    join millrace.chunks c
+      on c.document_id = u.doc and c.generation_id = target.generation and c.revision = p.revision and c.ordinal = u.ordinal;
+    least_found := case mode when 'dense' then d_scores[array_length(d_scores, 1)]
+      when 'sparse' then s_scores[array_length(s_scores, 1)] / bound end;
+    exit when parents >= k or least_found < cut;
+    wanted := wanted * 4;
+  end loop;
+
+  return query execute format($sql$
+    with a as (
+      select * from unnest($1::bigint[], $2::integer[], $3::bytea[], $4::double precision[])
+        with ordinality as a (doc, ordinal, hash, score, place)
+    ), b as (
+      select * from unnest($5::bigint[], $6::integer[], $7::bytea[], $8::double precision[])
+        with ordinality as b (doc, ordinal, hash, score, place)
+    ), u as (
+      select coalesce(a.doc, b.doc) as doc, coalesce(a.ordinal, b.ordinal) as ordinal, coalesce(a.hash, b.hash) as hash,
+        a.place as dense_place, b.place as sparse_place,
+        %1$s as dense, (%2$s) / $10 as sparse
+      from a full join b on b.doc = a.doc and b.ordinal = a.ordinal
+    ), scored as (
+      select u.*, case $11
+          when 'rrf' then
+            (coalesce(1 / ($12 + u.dense_place), 0) + coalesce(1 / ($12 + u.sparse_place), 0)) * ($12 + 1) / 2
+          when 'weighted' then ($13 * coalesce(u.dense, 0) + $14 * coalesce(u.sparse, 0)) / ($13 + $14)
+        end as hybrid
+      from u
+    ), ranked as (
+      select s.*, case $15 when 'dense' then s.dense when 'sparse' then s.sparse else s.hybrid end as rank_score
+      from scored s
+    ), kept as (
+      select r.*, c.revision, c.parent, c.start_at, c.end_at, c.headings, c.place, c.text, c.context,
+        p.title, p.metadata, d.external_id
+      from ranked r
+      join millrace.published p on p.generation_id = %3$s and p.document_id = r.doc
+      join millrace.chunks c
+        on c.document_id = r.doc and c.generation_id = %3$s and c.revision = p.revision and c.ordinal = r.ordinal
+      join millrace.documents d on d.id = r.doc
+      where ($16::double precision is null or r.dense >= $16)
+        and ($17::double precision is null or r.sparse >= $17)
+        and ($18::double precision is null or r.hybrid >= $18)
+    ), best as (
+      %4$s
+    )
+    select b.external_id, b.ordinal, b.title, %5$s, b.metadata, %6$s, b.parent, %7$s,
+      b.dense, b.sparse, b.hybrid, b.hash, b.context, b.text
+    from best b
+    %8$s
+    order by b.rank_score desc, b.external_id, b.ordinal
+    limit $19
+  $sql$,
+    case when mode = 'sparse' then 'null::double precision' when mode = 'dense' then 'greatest(-1, least(1, a.score))' else format(
+      'greatest(-1, least(1, coalesce(a.score, (select -(%s <#> $20) from millrace.vectors_%s v where v.text_hash = b.hash))))',
+      millrace.embedding_sql(target.storage, target.dims, 'v'), target.generation) end,
+    case when mode = 'dense' then 'null::double precision' when mode = 'sparse' then 'b.score' else format(
+      'coalesce(b.score, (select -(t.weights <#> $9) from millrace.terms_%s t where t.text_hash = a.hash))',
+      target.generation) end,
+    target.generation,
+    case when target.has_parents
+      then 'select distinct on (k.doc, k.parent) k.* from kept k order by k.doc, k.parent, k.rank_score desc, k.ordinal'
+      else 'select k.* from kept k' end,
+    case when target.has_parents then 'coalesce(r.text, b.text)' else 'b.text' end,
+    case when target.has_parents
+      then 'coalesce(r.start_at, b.start_at), coalesce(r.end_at, b.end_at), coalesce(r.headings, b.headings), coalesce(r.place, b.place)'
+      else 'b.start_at, b.end_at, b.headings, b.place' end,
+    case when target.has_parents then 'r.start_at, r.end_at' else 'null::integer, null::integer' end,
+    case when target.has_parents then format(
+      'left join millrace.parents r on r.document_id = b.doc and r.generation_id = %s and r.revision = b.revision and r.ordinal = b.parent',
+      target.generation) else '' end
+  )
+  using d_docs, d_ordinals, d_hashes, d_scores, s_docs, s_ordinals, s_hashes, s_scores, weights, coalesce(bound, 1),
+    fusion ->> 'method', coalesce((fusion ->> 'k')::double precision, 60),
+    (fusion ->> 'dense')::double precision, (fusion ->> 'sparse')::double precision, mode,
+    (thresholds ->> 'dense')::double precision, (thresholds ->> 'sparse')::double precision,
+    (thresholds ->> 'hybrid')::double precision, k, dense;
+end $$;
+comment on function millrace.find_hits(text, vector, sparsevec, integer, jsonb) is
+  'Everything known of the k best chunks of a domain: the core of millrace.search, millrace.hybrid_search and HTTP.';
+
+create function millrace.level(domain text, similarity double precision) returns text
+language plpgsql stable as $$
+declare
+  target record := millrace.search_target(domain);
+begin
+  return (
+    select coalesce(l.level -> 'name' ->> current_setting('millrace.language', true), l.level -> 'name' ->> 'zh')
+    from millrace.bands b, millrace.level_of(b.levels, level.similarity) l (level)
+    where b.domain_id = target.domain_id and b.score = 'dense' and b.recipe = target.recipe
+  );
+end $$;
+comment on function millrace.level(text, double precision) is
+  'The name of a similarity''s level in a domain, in the language of the setting millrace.language (zh when not set).';
+
+create function millrace.level_name(domain text, score text, value double precision) returns text
+language sql stable as $$
+  select coalesce(l.level -> 'name' ->> current_setting('millrace.language', true), l.level -> 'name' ->> 'zh')
+  from millrace.domains d
+  join millrace.generations g on g.domain_id = d.id and g.state = 'live'
+  join millrace.bands b on b.domain_id = d.id and b.score = level_name.score and b.recipe = g.recipe_hash
+  cross join millrace.level_of(b.levels, value) l (level)
+  where d.name = level_name.domain
+$$;
+comment on function millrace.level_name(text, text, double precision) is
+  'As millrace.level, of any kind of score; null where the domain has no levels for it.';
+
+create function millrace.search(
+  domain text, query vector, k integer, threshold real default null, filter jsonb default '{}'
+) returns table (
+  document_id text, chunk integer, title text, text text, similarity double precision, level text, metadata jsonb
+)
+language sql stable as $$
+  select f.document_id, f.chunk, f.title, f.text, f.dense_score,
+    millrace.level_name(domain, 'dense', f.dense_score), f.metadata
+  from millrace.find_hits(domain, query, null, k, jsonb_build_object('mode', 'dense', 'filter', coalesce(filter, '{}'))
+    || case when threshold is null then '{}' else jsonb_build_object('thresholds', jsonb_build_object('dense', threshold)) end
+  ) f
+$$;
+comment on function millrace.search(text, vector, integer, real, jsonb) is
+  'The k chunks of a domain nearest to a query vector by cosine, best first. threshold: least similarity; null: '
+  'the domain''s, -1: none. filter: docs/filters.md. level in the language of the setting millrace.language '
+  '(zh or en; zh when not set).';
+
+create function millrace.sparse_search(
+  domain text, terms sparsevec, k integer, threshold real default null, filter jsonb default '{}'
+) returns table (
+  document_id text, chunk integer, title text, text text, score double precision, metadata jsonb
+)
+language sql stable as $$
+  select f.document_id, f.chunk, f.title, f.text, f.sparse_score, f.metadata
+  from millrace.find_hits(domain, null, terms, k, jsonb_build_object('mode', 'sparse', 'filter', coalesce(filter, '{}'))
+    || case when threshold is null then '{}' else jsonb_build_object('thresholds', jsonb_build_object('sparse', threshold)) end
+  ) f
+$$;
+comment on function millrace.sparse_search(text, sparsevec, integer, real, jsonb) is
+  'The k chunks of a domain whose words fit best, best first. terms: of the query, as POST /v1/embed gives them. '
+  'threshold and filter as in millrace.search.';
+
+create function millrace.hybrid_search(
+  domain text, query vector, terms sparsevec, k integer, fusion text default null, threshold real default null,
+  filter jsonb default '{}'
+) returns table (
+  document_id text, chunk integer, title text, text text, score double precision, similarity double precision,
+  sparse double precision, level text, metadata jsonb
+)
+language sql stable as $$
+  select f.document_id, f.chunk, f.title, f.text, f.hybrid_score, f.dense_score, f.sparse_score,
+    millrace.level_name(domain, 'dense', f.dense_score), f.metadata
+  from millrace.find_hits(domain, query, terms, k, jsonb_build_object('mode', 'hybrid', 'filter', coalesce(filter, '{}'))
+    || case when fusion is null then '{}'
+      else jsonb_build_object('fusion', millrace.fusion_of(fusion, (millrace.search_target(domain)).lexical)) end
+    || case when threshold is null then '{}' else jsonb_build_object('thresholds', jsonb_build_object('hybrid', threshold)) end
+  ) f
+$$;
+comment on function millrace.hybrid_search(text, vector, sparsevec, integer, text, real, jsonb) is
+  'The k chunks of a domain that are best by meaning and words together, best first. query and terms: as POST /v1/embed '
+  'gives them. fusion: the name of a preset (docs/retrieval.md); null: the domain''s. threshold: least score; null: the '
+  'domain''s for hybrid. similarity is the cosine, level that of the similarity.';

@@ -1,0 +1,53 @@
+import { CodedError } from '@millrace/errors'
+import {
+  type Db,
+  listQueries as listRows,
+  type QueryRow,
+  type QueryStats,
+  deleteQueries as removeRows,
+  queryStats as statsOf,
+} from '@millrace/store'
+import type { Domain } from './domains.js'
+
+interface Deps {
+  readonly db: Db
+}
+
+/** Queries of which statistics name the usual ones, and those without hits. */
+const TOP = 20
+
+/** What was asked of a domain in the last days: how often, with what success, how fast. */
+export const queryStats = ({ db }: Deps, domain: Domain, days: number): Promise<QueryStats> =>
+  statsOf(db, domain.id, { days, top: TOP })
+
+export interface QueryPage {
+  readonly queries: readonly QueryRow[]
+  /** Hand it in to get older ones; null at the end. */
+  readonly cursor: string | null
+}
+
+/** The newest first. @throws CodedError INVALID_CURSOR */
+export async function listQueries(
+  { db }: Deps,
+  domain: Domain,
+  page: { readonly cursor?: string | undefined; readonly limit: number },
+): Promise<QueryPage> {
+  const before = page.cursor === undefined ? undefined : readCursor(page.cursor)
+  const rows = await listRows(db, domain.id, { before, limit: page.limit + 1 })
+  const queries = rows.slice(0, page.limit)
+  const last = queries.at(-1)
+  return { queries, cursor: rows.length > page.limit && last !== undefined ? String(last.id) : null }
+}
+
+function readCursor(cursor: string): number {
+  const id = Number(cursor)
+  if (/^\d+$/.test(cursor) && Number.isSafeInteger(id)) return id
+  throw new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
+    hint: 'Leave it out to begin with the newest',
+    details: { cursor },
+  })
+}
+
+/** Forgets what was asked of a domain, or one query alone, by its hash as listings show it; how often it was asked. */
+export const deleteQueries = ({ db }: Deps, domain: Domain, hash?: string): Promise<number> =>
+  removeRows(db, domain.id, hash === undefined ? undefined : Buffer.from(hash, 'hex'))

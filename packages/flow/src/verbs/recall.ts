@@ -1,0 +1,197 @@
+import type { Engine } from '@millrace/embed'
+import { CodedError, codeOf } from '@millrace/errors'
+import { type Db, indexFacts, type Probe, probeSearch, sampleQueries, sampleVectors } from '@millrace/store'
+import { percentile, recallAt, withoutSelf } from '../golden/recall.js'
+import { openQueryCache } from '../search/cache.js'
+import { embedQueries } from '../search/query.js'
+import type { Domain } from './domains.js'
+
+export interface RecallWishes {
+  readonly sample: number
+  /** Each at most K_MAX. */
+  readonly k: readonly number[]
+  /** What is searched with: vectors that are stored, or what was asked last, where QUERY_LOG keeps it as text. */
+  readonly from: 'vectors' | 'queries'
+  /** Undefined: what a search of the domain has. */
+  readonly efSearch?: number | undefined
+}
+
+export interface Latency {
+  readonly p50: number | null
+  readonly p95: number | null
+}
+export interface Recall {
+  readonly sampled: number
+  readonly vectors: number
+  readonly index: { readonly m: number; readonly efConstruction: number; readonly efSearch: number } | null
+  /** Mean over the sample; null of an empty one. */
+  readonly recall: readonly { readonly k: number; readonly recall: number | null }[]
+  readonly latencyMs: { readonly index: Latency | null; readonly exact: Latency }
+  /** Why it is not what was asked for, or what that means. */
+  readonly notes: readonly string[]
+}
+
+/** A search gives 1,000 hits at most, and a stored vector finds itself too. */
+export const RECALL_K_MAX = 500
+export const RECALL_SAMPLE_MAX = 1_000
+/** What a search looks at unless the domain or it says otherwise (millrace.find_hits). */
+const EF_SEARCH = 100
+/** Of all of it; then it says how far it came. */
+const BUDGET_MS = 30_000
+/** What a statement is to take: on PGlite everybody waits for it. */
+const STATEMENT_MS = 200
+
+interface Deps {
+  readonly db: Db
+  readonly engine: Engine
+}
+
+/**
+ * Compares the index of a domain's vectors with exact search: how many of the true nearest it finds, and how long both
+ * take. The connection is one of the pool's, its statements are short, and so is the whole.
+ * @throws CodedError RECALL_TIMEOUT when one exact search takes longer than all of it may; DOMAIN_NEEDS_VECTORS,
+ * MODEL_CHANGED for queries
+ */
+export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWishes): Promise<Recall> {
+  const { db } = deps
+  const facts = await indexFacts(db, domain.generationId)
+  const ks = [...new Set(wishes.k)].sort((a, b) => a - b)
+  const isStored = wishes.from === 'vectors'
+  const sample = isStored
+    ? await sampleVectors(db, domain, { vectors: facts.vectors, limit: wishes.sample })
+    : await queryVectors(deps, domain, wishes.sample)
+  const pairs = await compare(db, {
+    domain: domain.name,
+    sample: facts.vectors === 0 ? [] : sample,
+    // One more: the vector itself.
+    depth: Math.max(...ks) + (isStored ? 1 : 0),
+    efSearch: wishes.efSearch ?? null,
+    isIndexed: facts.built !== null,
+  })
+  const { built } = facts
+  const lists = pairs.map(({ found, exact }) =>
+    isStored
+      ? withoutSelf(found.similarities, exact.similarities)
+      : { found: found.similarities, exact: exact.similarities },
+  )
+  return {
+    sampled: pairs.length,
+    vectors: facts.vectors,
+    index:
+      built === null ? null : { ...built, efSearch: wishes.efSearch ?? domain.search.efSearch ?? EF_SEARCH },
+    recall: ks.map((k) => ({ k, recall: meanRecall(lists, k) })),
+    latencyMs: {
+      index: built === null ? null : latency(pairs.map(({ found }) => found.ms)),
+      exact: latency(pairs.map(({ exact }) => exact.ms)),
+    },
+    notes: notesOf({
+      isStored,
+      isIndexed: built !== null,
+      vectors: facts.vectors,
+      drawn: sample.length,
+      sampled: pairs.length,
+      asked: wishes.sample,
+    }),
+  }
+}
+
+/** What was asked last; what cannot be embedded any more is left out. */
+async function queryVectors({ db, engine }: Deps, domain: Domain, limit: number): Promise<Float32Array[]> {
+  const texts = await sampleQueries(db, domain.id, limit)
+  const results = await embedQueries({ engine, cache: openQueryCache({ entries: 0 }) }, domain, texts)
+  return results.flatMap((result) => ('error' in result ? [] : [result.vector]))
+}
+
+interface Pair {
+  readonly found: Probe
+  readonly exact: Probe
+}
+
+async function compare(
+  db: Db,
+  given: {
+    readonly domain: string
+    readonly sample: readonly (string | Float32Array)[]
+    readonly depth: number
+    readonly efSearch: number | null
+    readonly isIndexed: boolean
+  },
+): Promise<Pair[]> {
+  const end = performance.now() + BUDGET_MS
+  const pairs: Pair[] = []
+  let size = 1
+  while (pairs.length < given.sample.length) {
+    const left = end - performance.now()
+    if (left <= 0) break
+    const queries = given.sample.slice(pairs.length, pairs.length + size)
+    const started = performance.now()
+    const probe = (exact: boolean) =>
+      probeSearch(db, {
+        domain: given.domain,
+        queries,
+        k: given.depth,
+        exact,
+        efSearch: given.efSearch,
+        timeoutMs: left,
+      })
+    try {
+      const exact = await probe(true)
+      const found = given.isIndexed ? await probe(false) : exact
+      exact.forEach((one, n) => {
+        pairs.push({ exact: one, found: found[n] ?? one })
+      })
+    } catch (error) {
+      // query_canceled: the statement's time was up.
+      if (codeOf(error) !== '57014') throw error
+      break
+    }
+    const each = (performance.now() - started) / queries.length
+    size = Math.max(1, Math.min(50, Math.floor(STATEMENT_MS / each)))
+  }
+  if (pairs.length === 0 && given.sample.length > 0) {
+    throw new CodedError(
+      'RECALL_TIMEOUT',
+      `One exact search takes longer than ${BUDGET_MS / 1_000} seconds`,
+      {
+        hint: 'Compare on a smaller copy of the domain',
+      },
+    )
+  }
+  return pairs
+}
+
+function meanRecall(
+  lists: readonly { readonly found: readonly number[]; readonly exact: readonly number[] }[],
+  k: number,
+): number | null {
+  if (lists.length === 0) return null
+  const sum = lists.reduce((total, { found, exact }) => total + recallAt(found, exact, k), 0)
+  return Math.round((sum / lists.length) * 1e6) / 1e6
+}
+
+const latency = (ms: readonly number[]): Latency => ({
+  p50: hundredths(percentile(ms, 0.5)),
+  p95: hundredths(percentile(ms, 0.95)),
+})
+
+const hundredths = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 100) / 100)
+
+function notesOf(facts: {
+  readonly isStored: boolean
+  readonly isIndexed: boolean
+  readonly vectors: number
+  /** What there is to search with. */
+  readonly drawn: number
+  readonly sampled: number
+  readonly asked: number
+}): string[] {
+  const { isStored, isIndexed, vectors, drawn, sampled, asked } = facts
+  if (vectors === 0) return ['The domain has no vectors']
+  const what = isStored ? 'vectors' : 'queries'
+  return [
+    ...(isIndexed ? [] : ['There is no index: search is exact, and its recall is 1 by definition']),
+    ...(drawn === 0 && !isStored ? ['No query was logged with its text: QUERY_LOG=text keeps them'] : []),
+    ...(drawn > 0 && drawn < asked ? [`There are only ${drawn} ${what} to search with`] : []),
+    ...(sampled < drawn ? [`Its time was up after ${sampled} of ${drawn} ${what}`] : []),
+  ]
+}
