@@ -33,10 +33,10 @@ create function millrace.unpack_sq4(
 language plpgsql immutable parallel safe as $$
 declare
   high vector := (codes + rounding) - rounding;
-  both vector := (high * sixteenths) || (codes - high);
+  whole vector := (high * sixteenths) || (codes - high);
 begin
-  if vector_dims(both) > dims then both := subvector(both, 1, dims); end if;
-  return l2_normalize(both + both * both * both * cubes + outliers::vector);
+  if vector_dims(whole) > dims then whole := subvector(whole, 1, dims); end if;
+  return l2_normalize(whole + whole * whole * whole * cubes + outliers::vector);
 end $$;
 comment on function millrace.unpack_sq4(vector, sparsevec, integer, vector, vector, vector) is
   'What millrace.decode_sq4 does, with its constants as arguments.';
@@ -76,7 +76,7 @@ comment on function millrace.search_bits(vector) is
 create function millrace.candidates_of(storage text, k integer, texts bigint) returns integer
 language sql immutable parallel safe as $$
   select case when storage in ('sq8', 'sq4', 'binary')
-    then least(10000, greatest(4 * k + 100, least(10 * k, coalesce(texts, 10000) / 20)))
+    then 100 + 10 * k
     else k end::integer
 $$;
 comment on function millrace.candidates_of(text, integer, bigint) is

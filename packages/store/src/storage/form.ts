@@ -150,3 +150,28 @@ export function embeddingSql({ storage, dims }: Form, alias: string): string {
       return `millrace.decode_sq4(${alias}.codes, ${alias}.outliers, ${dims})`
   }
 }
+
+/** What the HNSW index of a form is on, and the memory that building it takes a row. */
+export interface IndexForm {
+  readonly column: string
+  readonly operators: string
+  readonly bytes: number
+}
+
+/** pgvector's limits of an HNSW index (its README, "HNSW"). */
+const VECTOR_DIMS_MAX = 2_000
+const HALFVEC_DIMS_MAX = 4_000
+/** A row of the graph beside its vector: 2·m neighbours on its lowest level, twice over with what leads to them. */
+const neighbourBytes = (m: number): number => 200 + 2 * m * 16
+
+/** Undefined where pgvector indexes no vector that long: such a domain is searched exactly. */
+export function indexOf({ storage, dims, m = 16 }: Form & { readonly m?: number }): IndexForm | undefined {
+  const on = (column: string, operators: string, bytes: number): IndexForm => {
+    return { column, operators, bytes: Math.ceil(bytes + neighbourBytes(m)) }
+  }
+  if (storage !== 'full' && storage !== 'half') return on('bits', 'bit_hamming_ops', bitsOf(dims) / 8)
+  if (storage === 'full' && dims <= VECTOR_DIMS_MAX) return on('embedding', 'vector_ip_ops', 4 * dims)
+  if (dims > HALFVEC_DIMS_MAX) return undefined
+  const column = storage === 'half' ? 'embedding' : `(embedding::halfvec(${Number(dims)}))`
+  return on(column, 'halfvec_ip_ops', 2 * dims)
+}

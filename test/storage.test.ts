@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto'
+import {
+  buildIndex,
+  type Db,
+  embeddingSql,
+  getDomain,
+  insertDomain,
+  migrate,
+  openDb,
+  openEmbedded,
+  updateDomain,
+} from '@millrace/store'
+import { bitsOf, searchBits } from '@millrace/store/storage/codes'
+import { insertVectors } from '@millrace/store/vectors'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { backends } from './support/backends.js'
+
+const LEVELS = [{ key: 'all', above: null, name: { zh: '全', en: 'all' } }]
+
+/** The same in every run. */
+function random(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state / 2 ** 32
+  }
+}
+
+/** Unit vectors, near a normal distribution, one component far out as in real models. */
+function vectorsOf(dims: number, count: number): Float32Array[] {
+  const next = random(dims)
+  return Array.from({ length: count }, () => {
+    const values = Array.from({ length: dims }, (_, i) => next() + next() + next() - 1.5 + (i === 3 ? 5 : 0))
+    const length = Math.hypot(...values)
+    return Float32Array.from(values, (value) => value / length)
+  })
+}
+
+const COUNT = 40
+const hashOf = (i: number) => createHash('sha256').update(`${i}`).digest()
+
+/** Storage, and the mean and largest error of a similarity that it may have. */
+const FORMS = [
+  ['full', 1e-6, 1e-6],
+  ['half', 1e-4, 3e-4],
+  ['binary', 1e-4, 3e-4],
+  ['sq8', 1e-3, 5e-3],
+  ['sq4', 0.01, 0.04],
+] as const
+
+for (const backend of backends().filter(({ name }) => name !== 'Postgres alone')) {
+  describe(`forms of storage, ${backend.name}`, () => {
+    let db: Db
+    const closers: (() => Promise<void>)[] = []
+    beforeAll(async () => {
+      const place = await backend.open()
+      closers.push(() => place.remove())
+      const { DATABASE_URL, DATA_DIR } = place.env
+      const embedded = DATA_DIR === undefined ? undefined : await openEmbedded({ dataDir: DATA_DIR })
+      if (embedded !== undefined) closers.push(() => embedded.close())
+      db = openDb({ url: String(embedded?.url ?? DATABASE_URL), kind: embedded ? 'embedded' : 'server' })
+      closers.push(() => db.close())
+      await migrate(db)
+    })
+    afterAll(async () => {
+      for (const close of closers.reverse()) await close()
+    })
+
+    /** A domain of that form with these vectors; its generation. */
+    async function filled(
+      name: string,
+      storage: (typeof FORMS)[number][0],
+      vectors: readonly Float32Array[],
+    ) {
+      const dims = vectors[0]?.length ?? 0
+      const model = { model: 'm', dims, recipe: {}, recipeHash: name, storage }
+      await insertDomain(db, { name, threshold: null, levels: LEVELS, ...model })
+      const id = (await getDomain(db, name))?.generationId ?? 0
+      const rows = vectors.map((vector, i) => ({ hash: hashOf(i), vector }))
+      await db.transact((tx) => insertVectors(tx, id, { storage, dims }, rows))
+      return id
+    }
+    /** By the view's and the function's expression, in the order of the hashes. */
+    const decode = (id: number, storage: (typeof FORMS)[number][0], dims: number) =>
+      db.query<{ i: number; embedding: string }>(
+        `select s.i, ${embeddingSql({ storage, dims }, 'v')}::text as embedding
+         from unnest($1::bytea[]) with ordinality as s (hash, i)
+         join millrace.vectors_${id} v on v.text_hash = s.hash order by s.i`,
+        [Array.from({ length: COUNT }, (_, i) => hashOf(i))],
+      )
+
+    test.each(FORMS)('%s keeps similarities', async (storage, meanMax, largest) => {
+      const dims = 96
+      const vectors = vectorsOf(dims, COUNT)
+      const id = await filled(`keeps-${storage}`, storage, vectors)
+      const decoded = await decode(id, storage, dims)
+      expect(decoded).toHaveLength(COUNT)
+      const errors = decoded.flatMap(({ i, embedding }) => {
+        const stored: number[] = JSON.parse(embedding)
+        expect(Math.hypot(...stored)).toBeCloseTo(1, storage === 'half' || storage === 'binary' ? 2 : 5)
+        return vectors.map((query) => Math.abs(dot(query, stored) - dot(query, vectors[i - 1] ?? query)))
+      })
+      expect(errors.reduce((sum, error) => sum + error, 0) / errors.length).toBeLessThan(meanMax)
+      expect(Math.max(...errors)).toBeLessThan(largest)
+    })
+
+    test.each([1, 2, 3, 33, 16_000])('every form takes %i dims', async (dims) => {
+      const vectors = vectorsOf(dims, 2)
+      for (const [storage] of FORMS) {
+        const id = await filled(`dims-${dims}-${storage}`, storage, vectors)
+        const [first] = await decode(id, storage, dims)
+        const stored: number[] = JSON.parse(first?.embedding ?? '[]')
+        expect(stored).toHaveLength(dims)
+        expect(dot(vectors[0] ?? [], stored)).toBeGreaterThan(0.98)
+      }
+    })
+
+    test('bits are the same in SQL and in the program, and near vectors have near bits', async () => {
+      const dims = 33
+      const vectors = vectorsOf(dims, COUNT)
+      const id = await filled('bits', 'sq8', vectors)
+      const query = vectors[5] ?? new Float32Array(dims)
+      const nearest = await db.query<{ hash: Buffer; distance: number; bits: string }>(
+        `select text_hash as hash, bits::text, bits <~> millrace.search_bits($1::vector)::bit(${bitsOf(dims)}) as distance
+         from millrace.vectors_${id} order by distance limit 3`,
+        [`[${query.map((value) => value * 7).join(',')}]`],
+      )
+      expect(nearest[0]).toMatchObject({ hash: hashOf(5), distance: 0 })
+      expect(nearest[1]?.distance).toBeGreaterThan(0)
+      const bits = [...searchBits(query)].map((byte) => byte.toString(2).padStart(8, '0')).join('')
+      expect(nearest[0]?.bits).toBe(bits.slice(0, bitsOf(dims)))
+      expect(await db.query('select millrace.bits_of($1) as bits', [dims])).toEqual([{ bits: bitsOf(dims) }])
+    })
+
+    if (!backend.isServer) return
+
+    const indexes = (id: number) =>
+      db.query<{ name: string; definition: string }>(
+        `select c.relname as name, regexp_replace(pg_get_indexdef(c.oid), '.* USING ', '') as definition
+         from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+         where i.indrelid = $1::regclass and a.amname = 'hnsw' order by 1`,
+        [`millrace.vectors_${id}`],
+      )
+    const build = async () => {
+      const built: number[] = []
+      for (
+        let id = await buildIndex(db, { rowsMin: 2 });
+        id !== undefined;
+        id = await buildIndex(db, { rowsMin: 2 })
+      ) {
+        built.push(id)
+      }
+      return built
+    }
+
+    test('each form has its index, up to the dims that pgvector indexes', async () => {
+      const expected = [
+        ['full', 8, 'hnsw (embedding vector_ip_ops)'],
+        ['full', 2_001, 'hnsw (((embedding)::halfvec(2001)) halfvec_ip_ops)'],
+        ['full', 4_001, undefined],
+        ['half', 4_000, 'hnsw (embedding halfvec_ip_ops)'],
+        ['half', 4_001, undefined],
+        ['binary', 4_001, 'hnsw (bits bit_hamming_ops)'],
+        ['sq8', 16_000, 'hnsw (bits bit_hamming_ops)'],
+        ['sq4', 9, 'hnsw (bits bit_hamming_ops)'],
+      ] as const
+      const ids: number[] = []
+      for (const [storage, dims] of expected) {
+        ids.push(await filled(`index-${storage}-${dims}`, storage, vectorsOf(dims, 2)))
+      }
+      await build()
+      for (const [i, [, , definition]] of expected.entries()) {
+        const found = await indexes(ids[i] ?? 0)
+        expect(found.map((index) => index.definition)).toEqual(
+          definition === undefined ? [] : [`${definition} WITH (m='16', ef_construction='64')`],
+        )
+      }
+    })
+
+    test('another m or efConstruction: a new index beside the old one, which then goes', async () => {
+      const id = await filled('tuned', 'sq8', vectorsOf(8, 3))
+      await build()
+      await updateDomain(db, 'tuned', { index: { m: 4, efConstruction: 20 } })
+      expect(await build()).toEqual([id])
+      const tuned = [
+        {
+          name: `vectors_${id}_hnsw`,
+          definition: `hnsw (bits bit_hamming_ops) WITH (m='4', ef_construction='20')`,
+        },
+      ]
+      expect(await indexes(id)).toEqual(tuned)
+      expect(await build()).toEqual([])
+
+      // A builder that died after the new one was there, and one that died while it was built.
+      await db.query(
+        `create index vectors_${id}_hnsw_new on millrace.vectors_${id} using hnsw (bits bit_hamming_ops)`,
+      )
+      await updateDomain(db, 'tuned', { index: { m: 16, efConstruction: 64 } })
+      expect(await build()).toEqual([id])
+      expect(await indexes(id)).toMatchObject([
+        { name: `vectors_${id}_hnsw`, definition: expect.not.stringContaining('20') },
+      ])
+      await db.query(
+        `create index vectors_${id}_hnsw_new on millrace.vectors_${id} using hnsw (bits bit_hamming_ops)`,
+      )
+      await db.query(
+        `update pg_index set indisvalid = false where indexrelid = 'millrace.vectors_${id}_hnsw_new'::regclass`,
+      )
+      await updateDomain(db, 'tuned', { index: { m: 4, efConstruction: 20 } })
+      expect(await build()).toEqual([id])
+      expect(await indexes(id)).toEqual(tuned)
+    })
+  })
+}
+
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Array.from(a).reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0)
