@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Embedded, type EmbedOutput, type Engine, embedAll, openEngine } from '@millrace/embed'
 import { findDomain } from '@millrace/flow'
 import { weighTerms } from '@millrace/flow/search/terms'
-import { type Db, insertTerms, refreshTermCounts, sweepOrphans, termsToSql } from '@millrace/store'
+import { type Db, insertTerms, refreshTermCounts, sweepOrphans, toSparsevec } from '@millrace/store'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODELS_DIR } from '../packages/embed/test/models.js'
@@ -27,7 +27,8 @@ const CHINESE = {
 }
 
 // The queue has no part in this: each kind of database once.
-for (const backend of backends().slice(0, 2)) {
+const kinds = backends().slice(0, 2)
+for (const backend of kinds) {
   describe(`search by words, ${backend.name}`, () => {
     let modelsDir: string
     let world: World
@@ -35,12 +36,14 @@ for (const backend of backends().slice(0, 2)) {
     let engine: Engine
     beforeAll(async () => {
       modelsDir = await mkdtemp(join(tmpdir(), 'millrace-sparse-'))
-      if (TINY_M3 !== undefined) await makeTinyM3(modelsDir)
+      if (TINY_M3 !== undefined && backend === kinds.at(-1)) await makeTinyM3(modelsDir)
       world = await openWorld(backend, { MODELS_DIR: modelsDir })
       db = world.running.backends.db
       engine = openEngine({ modelDirs: [modelsDir, MODELS_DIR], threads: 1, isolation: 'thread' })
+      await create('en')
+      await create('zh', 'bge-small-zh-v1.5')
       await ingest('en', ENGLISH)
-      await ingest('zh', CHINESE, 'bge-small-zh-v1.5')
+      await ingest('zh', CHINESE)
     })
     afterAll(async () => {
       await engine?.close()
@@ -48,15 +51,11 @@ for (const backend of backends().slice(0, 2)) {
       await rm(modelsDir, { recursive: true })
     })
 
-    async function ingest(name: string, texts: Readonly<Record<string, string>>, model?: string) {
-      if (model !== undefined || name === 'en') {
-        const made = await world.call('POST', '/v1/domains', {
-          name,
-          ...(model === undefined ? {} : { model }),
-          chunking: { context: 'none' },
-        })
-        expect(made.status).toBe(201)
-      }
+    async function create(name: string, model?: string) {
+      const wishes = { name, ...(model === undefined ? {} : { model }), chunking: { context: 'none' } }
+      expect(await world.call('POST', '/v1/domains', wishes)).toMatchObject({ status: 201 })
+    }
+    async function ingest(name: string, texts: Readonly<Record<string, string>>) {
       const documents = Object.entries(texts).map(([id, text]) => ({ id, text }))
       const path = `/v1/domains/${name}/documents`
       await world.finished((await world.client.post(path, { documents }, submissionSchema)).ingestion)
@@ -121,7 +120,7 @@ for (const backend of backends().slice(0, 2)) {
       expect((await search('zh', '退款'))[0]?.[0]).toBe('退款')
       const [first, second] = await search('zh', '北京')
       expect([first?.[0], second?.[0]]).toEqual(['北京', '京北'])
-      expect(first?.[1]).toBeGreaterThan(2 * (second?.[1] ?? Number.NaN))
+      expect(first?.[1]).toBeGreaterThan(1.5 * (second?.[1] ?? Number.NaN))
       expect(await search('en', 'xylophone')).toEqual([])
     })
 
@@ -174,7 +173,7 @@ for (const backend of backends().slice(0, 2)) {
         const terms = { ids: Int32Array.from(ids), weights: new Float32Array(ids.length).fill(1) }
         const [row] = await db.query<{ weights: string; picked: number[]; bound: number }>(
           'select weights::text, picked, bound from millrace.weigh_terms($1, $2::sparsevec)',
-          [id, termsToSql(terms)],
+          [id, toSparsevec(terms)],
         )
         return { ...row, weights: elements(row?.weights ?? '{}') }
       }
@@ -213,27 +212,32 @@ for (const backend of backends().slice(0, 2)) {
       expect(await count()).toBe(5)
     })
 
-    test.skipIf(TINY_M3 === undefined)('a model with a sparse head gives its own weights', async () => {
-      await ingest('learned', { both: `${ENGLISH.hours} 北京的门店。`, other: ENGLISH.parcel }, TINY_M3_ID)
-      const rows = await stored('learned')
-      const [[text, row] = ['', undefined]] = rows
-      const { sparse } = await embedded(TINY_M3_ID, text, ['dense', 'sparse'])
-      expect(sparse?.ids.length).toBeGreaterThan(3)
-      expect(row?.terms).toEqual([...(sparse?.ids ?? [])])
-      const found = elements(row?.weights ?? '{}')
-      sparse?.ids.forEach((id, i) => {
-        expect(found.get(id + 1)).toBeCloseTo(sparse.weights[i] ?? 0, 5)
-      })
-      const query = await embedded(TINY_M3_ID, 'parcel did', ['sparse'])
-      const weighed = await db.query<{ weights: string; bound: number }>(
-        'select weights::text, bound from millrace.weigh_terms($1, $2::sparsevec)',
-        [
-          await generation('learned'),
-          termsToSql(query.sparse ?? { ids: new Int32Array(), weights: new Float32Array() }),
-        ],
-      )
-      expect(elements(weighed[0]?.weights ?? '').size).toBe(query.sparse?.ids.length)
-      expect(weighed[0]?.bound).toBe(1)
-    })
+    // Once: reading its vocabulary takes longer than all the rest.
+    test.runIf(TINY_M3 !== undefined && backend === kinds.at(-1))(
+      'a model with a sparse head gives its own weights',
+      async () => {
+        await create('learned', TINY_M3_ID)
+        await ingest('learned', { both: `${ENGLISH.hours} 北京的门店。`, other: ENGLISH.parcel })
+        const rows = await stored('learned')
+        const [[text, row] = ['', undefined]] = rows
+        const { sparse } = await embedded(TINY_M3_ID, text, ['dense', 'sparse'])
+        expect(sparse?.ids.length).toBeGreaterThan(3)
+        expect(row?.terms).toEqual([...(sparse?.ids ?? [])])
+        const found = elements(row?.weights ?? '{}')
+        sparse?.ids.forEach((id, i) => {
+          expect(found.get(id + 1)).toBeCloseTo(sparse.weights[i] ?? 0, 5)
+        })
+        const query = await embedded(TINY_M3_ID, 'parcel did', ['sparse'])
+        const weighed = await db.query<{ weights: string; bound: number }>(
+          'select weights::text, bound from millrace.weigh_terms($1, $2::sparsevec)',
+          [
+            await generation('learned'),
+            toSparsevec(query.sparse ?? { ids: new Int32Array(), weights: new Float32Array() }),
+          ],
+        )
+        expect(elements(weighed[0]?.weights ?? '').size).toBe(query.sparse?.ids.length)
+        expect(weighed[0]?.bound).toBe(1)
+      },
+    )
   })
 }
