@@ -15,10 +15,11 @@ alter table millrace.generations
 --          frequent terms.
 -- bound    more than any text can score: bm25 divided by it is 0 to 1; 1 for learned weights
 --
--- Candidates, best first, which a GIN index on terms serves where there is one:
+-- Candidates, best first, where there is a GIN index on terms:
 --   select t.text_hash, -(t.weights <#> $weights) as score from millrace.terms_<g> t
 --   where t.terms && $picked order by t.weights <#> $weights limit $n
--- A query of frequent words alone looks at the texts of its heaviest one.
+-- A query of frequent words alone has the texts of its heaviest one, any number of them, so whoever must answer in time
+-- takes the first so many. Without an index leave $picked out: the product alone takes half as long.
 create function millrace.weigh_terms(
   generation bigint, terms sparsevec, out weights sparsevec, out picked integer[], out bound double precision
 )

@@ -132,18 +132,25 @@ comment on function millrace.nearest_sql(bigint, text, integer, text, boolean) i
   'The statement that finds the chunks nearest to a vector, as arrays: documents, ordinals, hashes, cosines.';
 
 -- $1 the weights of the query''s terms, $2 how many, $3 the filter''s arguments, $4 the terms whose texts are looked at.
-create function millrace.lexical_sql(generation bigint, condition text) returns text
-language plpgsql immutable as $$
+create function millrace.lexical_sql(generation bigint, condition text, bounded boolean) returns text
+language plpgsql stable as $$
 declare
   documents text := case when condition ~ '\md\.' then 'join millrace.documents d on d.id = c.document_id' else '' end;
   texts text := format('millrace.terms_%s t', generation);
+  -- Without an index the product alone says what fits, and takes half as long as looking for $4 first.
+  indexed boolean := exists (
+    select from pg_index i where i.indexrelid = to_regclass(format('millrace.terms_%s_gin', generation)) and i.indisvalid
+  );
+  fitting text := case when indexed then 't.terms && $4' else 't.weights <#> $1 < 0' end;
 begin
-  -- Without a filter the texts are scored before they are joined: a posting has many, and few are wanted.
+  -- Without a filter the texts are scored before they are joined: a posting has many, and few are wanted. A query of
+  -- frequent words alone may have any number of texts: the first 20,000 are scored.
   if condition = 'true' then
     texts := format(
-      '(select t.text_hash, t.terms, t.weights from %s where t.terms && $4 order by t.weights <#> $1 limit $2 * 2 + 20) t',
-      texts
+      '(select f.* from (select t.text_hash, t.weights from %s where %s %s) f order by f.weights <#> $1 limit $2 * 2 + 20) t',
+      texts, fitting, case when indexed and bounded then 'limit 20000' end
     );
+    fitting := 'true';
   end if;
   return format($sql$
     select array_agg(s.doc), array_agg(s.ordinal), array_agg(s.hash), array_agg(s.score)
@@ -154,13 +161,13 @@ begin
       join millrace.published p
         on p.generation_id = %2$s and p.document_id = c.document_id and p.revision = c.revision
       %3$s
-      where t.terms && $4 and %4$s
+      where %4$s and %5$s
       order by score desc, doc, c.ordinal
       limit $2
     ) s
-  $sql$, texts, generation, documents, condition);
+  $sql$, texts, generation, documents, fitting, condition);
 end $$;
-comment on function millrace.lexical_sql(bigint, text) is
+comment on function millrace.lexical_sql(bigint, text, boolean) is
   'The statement that finds the chunks whose terms fit best, as arrays: documents, ordinals, hashes, scores.';
 
 create function millrace.term_ids(terms sparsevec) returns integer[]
@@ -302,14 +309,14 @@ begin
       end if;
     end if;
     if mode <> 'dense' then
-      execute millrace.lexical_sql(target.generation, condition)
+      execute millrace.lexical_sql(target.generation, condition, true)
       into s_docs, s_ordinals, s_hashes, s_scores
       using weights, wanted, arguments, picked;
       -- Few texts have the rarest terms, and more may have the others.
       if coalesce(array_length(s_docs, 1), 0) < wanted then
         all_terms := millrace.term_ids(weights);
         if array_length(all_terms, 1) > array_length(picked, 1) then
-          execute millrace.lexical_sql(target.generation, condition)
+          execute millrace.lexical_sql(target.generation, condition, false)
           into s_docs, s_ordinals, s_hashes, s_scores
           using weights, wanted, arguments, all_terms;
         end if;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -13,12 +13,9 @@ import {
 } from '@millrace/embed'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { sharedFile } from './models.js'
+import { makeTinyM3, TINY_M3, TINY_M3_ID } from './tiny-m3.js'
 
 // bge-m3's file layout with small random weights; the reference was computed by FlagEmbedding.
-const WHAT = "bge-m3's three outputs against FlagEmbedding"
-const tiny = sharedFile('models/tiny-bge-m3', WHAT)
-const whole = sharedFile('models/bge-m3', WHAT)
 
 const numbers = z.array(z.number())
 const reference = z.object({
@@ -45,69 +42,9 @@ const reference = z.object({
   ),
 })
 
-const MODEL = 'tiny-bge-m3'
-const FILES = [
-  'onnx/model.onnx',
-  'onnx/model.onnx_data',
-  'sparse_linear.pt',
-  'colbert_linear.pt',
-  'config.json',
-]
-
-/** A model folder as `models import` would write it; bytes and hashes are not what this is about. */
-async function makeFolder(into: string): Promise<void> {
-  const dir = join(into, MODEL)
-  for (const file of FILES) await cp(join(String(tiny), file), join(dir, file))
-  await cp(join(String(whole), 'tokenizer.json'), join(dir, 'tokenizer.json'))
-  const entry = async (path: string) => {
-    const bytes = await readFile(join(dir, path))
-    return { path, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
-  }
-  const manifest = {
-    id: MODEL,
-    name: MODEL,
-    architecture: 'xlm-roberta',
-    dims: 16,
-    tokensMax: 8_192,
-    pooling: 'cls',
-    normalize: true,
-    instructions: { query: null, document: null },
-    outputs: ['dense', 'sparse', 'colbert'],
-    heads: { sparse: 'sparse_linear.pt', colbert: 'colbert_linear.pt' },
-    languages: ['zh', 'en'],
-    licence: 'none',
-    source: 'random weights',
-    hub: null,
-    padId: 1,
-    levels: [{ key: 'any', above: null, name: { zh: '任意', en: 'any' } }],
-    levelsMeasurement: 'none: random weights',
-    variants: [
-      {
-        precision: 'float32',
-        revision: '1',
-        batchInvariant: true,
-        onnx: {
-          file: 'onnx/model.onnx',
-          inputs: { ids: 'input_ids', mask: 'attention_mask', types: null },
-          output: 'token_embeddings',
-        },
-        batchTokens: 512,
-        files: [await entry('onnx/model.onnx'), await entry('onnx/model.onnx_data')],
-      },
-    ],
-    files: [
-      await entry('tokenizer.json'),
-      await entry('sparse_linear.pt'),
-      await entry('colbert_linear.pt'),
-      await entry('config.json'),
-    ],
-  }
-  await writeFile(join(dir, 'manifest.json'), JSON.stringify(manifest))
-}
-
 const vectorsOf = ({ vector, ...rest }: Embedded): Vectors => ({ dense: vector, ...rest })
 
-describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small random weights', () => {
+describe.skipIf(TINY_M3 === undefined)('bge-m3 with small random weights', () => {
   let engine: Engine
   let folder: string
   let expected: z.infer<typeof reference>
@@ -115,11 +52,11 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'millrace-m3-'))
-    await makeFolder(folder)
+    await makeTinyM3(folder)
     engine = openEngine({ modelDirs: [folder] })
-    expected = reference.parse(JSON.parse(await readFile(join(String(tiny), 'reference.json'), 'utf8')))
+    expected = reference.parse(JSON.parse(await readFile(join(String(TINY_M3), 'reference.json'), 'utf8')))
     found = await embedAll(engine, {
-      model: MODEL,
+      model: TINY_M3_ID,
       texts: expected.texts.map(({ text }) => text),
       kind: 'document',
       outputs: ['dense', 'sparse', 'colbert'],
@@ -178,7 +115,12 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
 
   test('gives what was asked for and nothing else', async () => {
     const ask = async (outputs: ('dense' | 'sparse' | 'colbert')[]) => {
-      const [result] = await embedAll(engine, { model: MODEL, texts: ['你好'], kind: 'document', outputs })
+      const [result] = await embedAll(engine, {
+        model: TINY_M3_ID,
+        texts: ['你好'],
+        kind: 'document',
+        outputs,
+      })
       return [result?.vector.length, result?.sparse !== undefined, result?.colbert !== undefined]
     }
     expect(await ask(['dense'])).toEqual([16, false, false])
@@ -189,7 +131,7 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
   test('callers who ask for different outputs share a batch and get their own', async () => {
     const texts = ['一个文本', 'another text', 'und noch einer']
     const ask = (outputs: ('dense' | 'sparse' | 'colbert')[]) =>
-      embedAll(engine, { model: MODEL, texts, kind: 'document', outputs })
+      embedAll(engine, { model: TINY_M3_ID, texts, kind: 'document', outputs })
     const [dense, all] = await Promise.all([ask(['dense']), ask(['dense', 'sparse', 'colbert'])])
     expect(dense.map((one) => 'sparse' in one)).toEqual([false, false, false])
     all.forEach((one, i) => {
@@ -200,7 +142,7 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
   test('a text beyond the window is encoded in windows: all outputs are those of the windows', async () => {
     const text = expected.texts.find(({ tokens }) => tokens > 2_000)?.text ?? ''
     const [result] = await embedAll(engine, {
-      model: MODEL,
+      model: TINY_M3_ID,
       texts: [text],
       kind: 'document',
       outputs: ['dense', 'sparse', 'colbert'],
@@ -217,16 +159,21 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
 
   test('markup in a text is text', async () => {
     const texts = ['<s></s>', '<s>', 'a </s> b <mask> c <unk> d <pad>']
-    const results = await embedAll(engine, { model: MODEL, texts, kind: 'document', outputs: ['sparse'] })
+    const results = await embedAll(engine, {
+      model: TINY_M3_ID,
+      texts,
+      kind: 'document',
+      outputs: ['sparse'],
+    })
     for (const result of results) {
       expect(result.tokens).toBeGreaterThan(3)
       for (const id of [0, 1, 2, 3, 250_001]) expect([...(result.sparse?.ids ?? [])]).not.toContain(id)
     }
-    expect(await engine.count(MODEL, texts)).toEqual(results.map(({ tokens }) => tokens))
+    expect(await engine.count(TINY_M3_ID, texts)).toEqual(results.map(({ tokens }) => tokens))
   })
 
   test('an output that a model does not have is refused, and so is a window larger than it takes', async () => {
-    const ask = (more: object) => engine.embed({ model: MODEL, texts: ['a'], kind: 'document', ...more })
+    const ask = (more: object) => engine.embed({ model: TINY_M3_ID, texts: ['a'], kind: 'document', ...more })
     await expect(ask({ outputs: [] })).rejects.toMatchObject({ code: 'MISSING_OUTPUT' })
     await expect(ask({ window: 8_193 })).rejects.toMatchObject({ code: 'BAD_WINDOW' })
     await expect(ask({ window: 7 })).rejects.toMatchObject({ code: 'BAD_WINDOW' })
@@ -234,17 +181,17 @@ describe.skipIf(tiny === undefined || whole === undefined)('bge-m3 with small ra
 
   test('a head that is none is refused by name', async () => {
     const other = await mkdtemp(join(tmpdir(), 'millrace-m3-'))
-    await makeFolder(other)
-    const file = join(other, MODEL, 'sparse_linear.pt')
+    await makeTinyM3(other)
+    const file = join(other, TINY_M3_ID, 'sparse_linear.pt')
     const size = (await readFile(file)).length
     await writeFile(file, Buffer.alloc(size, 1))
-    const manifestFile = join(other, MODEL, 'manifest.json')
+    const manifestFile = join(other, TINY_M3_ID, 'manifest.json')
     const manifest = await readFile(manifestFile, 'utf8')
     const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
-    const was = sha256(await readFile(join(String(tiny), 'sparse_linear.pt')))
+    const was = sha256(await readFile(join(String(TINY_M3), 'sparse_linear.pt')))
     await writeFile(manifestFile, manifest.replace(was, sha256(await readFile(file))))
     const broken = openEngine({ modelDirs: [other] })
-    await expect(broken.load(MODEL)).rejects.toMatchObject({
+    await expect(broken.load(TINY_M3_ID)).rejects.toMatchObject({
       code: 'INVALID_HEAD',
       message: expect.stringContaining('sparse_linear.pt'),
     })

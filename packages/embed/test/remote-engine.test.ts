@@ -85,6 +85,22 @@ describe('an engine with a model elsewhere', () => {
     await expect(engine.load('none')).rejects.toMatchObject({ code: 'UNKNOWN_MODEL' })
   })
 
+  test('counts terms here, beside the vectors from there or alone', async () => {
+    await addModel({})
+    const engine = open()
+    const texts = ['one two two', prose(700)]
+    const terms = (model: string, outputs: readonly ('dense' | 'terms')[]) =>
+      embedAll(engine, { model, texts, kind: 'document', outputs }).then((all) => all.map((one) => one.terms))
+    const here = await terms(MINILM, ['terms'])
+    expect(await terms('elsewhere', ['terms'])).toEqual(here)
+    expect(engine.state('elsewhere')).toBe('absent')
+    expect(await terms('elsewhere', ['dense', 'terms'])).toEqual(here)
+    expect(here[0]?.weights.reduce((sum, count) => sum + count)).toBe(3)
+    expect(await embedAll(engine, { model: 'elsewhere', texts, kind: 'document' })).not.toContainEqual(
+      expect.objectContaining({ terms: expect.anything() }),
+    )
+  })
+
   test('says why it did not load, and loads it when the server is back', async () => {
     await addModel({ attempts: 1 })
     const models = findModels([modelsDir])
