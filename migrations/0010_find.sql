@@ -60,7 +60,7 @@ language sql immutable parallel safe as $$
   select case storage
     when 'full' then format('%s.embedding', alias)
     when 'sq8' then format('millrace.decode_sq8(%s.codes, %s)', alias, dims)
-    when 'sq4' then format('millrace.decode_sq4(%s.codes, %s)', alias, dims)
+    when 'sq4' then format('millrace.decode_sq4(%1$s.codes, %1$s.outliers, %2$s)', alias, dims)
     else format('%s.embedding::vector', alias)
   end
 $$;
@@ -100,7 +100,7 @@ begin
   end if;
   if storage in ('sq8', 'sq4', 'binary') then
     distance := format('v.bits <~> millrace.search_bits($1)::bit(%s)', millrace.bits_of(dims));
-    columns := case storage when 'binary' then 'v.embedding' else 'v.codes' end;
+    columns := case storage when 'binary' then 'v.embedding' when 'sq4' then 'v.codes, v.outliers' else 'v.codes' end;
   elsif storage = 'half' then
     distance := format('v.embedding <#> $1::halfvec(%s)', dims);
     columns := 'v.embedding';

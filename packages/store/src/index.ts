@@ -58,6 +58,19 @@ export {
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
 export {
+  type ChunkScores,
+  type ComparedQuery,
+  documentScores,
+  type ExactPlace,
+  exactPlace,
+  isTimeout,
+  judgeFilters,
+  nearIds,
+  type PublishedDocument,
+  publishedDocument,
+  within,
+} from './explain.js'
+export {
   type ExternalChunk,
   type ExternalDocument,
   externalChunks,
@@ -194,6 +207,7 @@ export {
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
+export { embeddingSql, type Form } from './storage/form.js'
 export {
   abandonIngestion,
   addRejections,
