@@ -15,7 +15,7 @@ import type { Recipe } from '../recipe.js'
 import type { ScoreKind, Scores } from './scores.js'
 
 interface Deps {
-  readonly db: Db
+  readonly db: Pick<Db, 'query'>
   readonly engine: Pick<Engine, 'embed' | 'rerank' | 'manifest'>
 }
 
