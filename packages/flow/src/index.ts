@@ -126,7 +126,7 @@ export {
   addGolden,
   clearGolden,
   compareGolden,
-  continueRun,
+  continueRuns,
   deleteGolden,
   type GoldenPage,
   type GoldenSubmission,
