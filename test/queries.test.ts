@@ -1,4 +1,14 @@
-import { type Domain, findDomain, openQueryLog } from '@millrace/flow'
+import { fileURLToPath } from 'node:url'
+import { openEngine } from '@millrace/embed'
+import {
+  type Domain,
+  explain,
+  explainSearch,
+  findDomain,
+  openQueryCache,
+  openQueryLog,
+  search as runSearch,
+} from '@millrace/flow'
 import { type Db, forgetQueries, loggedTexts } from '@millrace/store'
 import { searchSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -266,6 +276,216 @@ for (const backend of backends().slice(0, 2)) {
         expect(queryLog.stats()).toEqual({ written: 3, dropped: 4, waiting: 0 })
         expect((await logged(3)).map(({ query }) => query)).toEqual(['c', 'b', 'a'])
       })
+    })
+
+    describe('explain', () => {
+      interface Why {
+        readonly verdict: string
+        readonly sentence: { readonly en: string; readonly zh: string }
+        readonly details: Readonly<Record<string, unknown>>
+        readonly chunks: readonly { readonly chunk: number; readonly scores: { readonly dense: number } }[]
+      }
+      const why = async (documentId: string, more: object = {}) => {
+        const asked = { documentId, query: 'lost parcel', mode: 'dense', ...more }
+        const { status, body } = await world.call('POST', '/v1/domains/faq/explain', asked)
+        expect([status, body.error]).toEqual([200, undefined])
+        return body as unknown as Why
+      }
+
+      test('a hit has its rank and scores, and explaining is not logged', async () => {
+        const { hits } = await search('lost parcel', { mode: 'dense' })
+        const before = await metric('millrace_query_log{what="written"}')
+        expect(await why('parcel')).toMatchObject({
+          verdict: 'HIT',
+          sentence: { en: '"parcel" is hit 1.', zh: '“parcel”是第 1 个结果。' },
+          details: { rank: 1, rankedBy: 'dense', k: 10 },
+          chunks: [{ chunk: 0, scores: { dense: expect.closeTo(hits[0]?.similarity ?? 0, 5) } }],
+        })
+        expect(await metric('millrace_query_log{what="written"}')).toBeLessThanOrEqual(before + 1)
+      })
+
+      test('an id that is not there is told those that look like it', async () => {
+        expect(await why('Parcel')).toMatchObject({
+          verdict: 'UNKNOWN_DOCUMENT',
+          details: { nearest: ['parcel'] },
+        })
+        expect((await why('docs/refund.md')).details).toEqual({ nearest: ['refund'] })
+        expect(await why('a\0')).toMatchObject({ verdict: 'UNKNOWN_DOCUMENT', details: { nearest: [] } })
+      })
+
+      test('what is not ready says how it stands', async () => {
+        await db.query(
+          `insert into millrace.documents
+             (domain_id, external_id, text, content_hash, ingestion_id, state, leased_until, error_code, error_message)
+           select $1, s.state, 'text', 'x', (select max(id) from millrace.ingestions where domain_id = $1), s.state,
+             'infinity', case s.state when 'failed' then 'BROKEN' end, case s.state when 'failed' then 'it broke' end
+           from unnest(array['received', 'failed', 'cancelled']) s (state)`,
+          [domain.id],
+        )
+        expect(await why('received')).toMatchObject({
+          verdict: 'NOT_INGESTED',
+          details: { state: 'received', waiting: { code: expect.any(String) } },
+        })
+        expect(await why('failed')).toMatchObject({
+          verdict: 'FAILED',
+          details: { error: { code: 'BROKEN', message: 'it broke' } },
+        })
+        expect(await why('cancelled')).toMatchObject({ verdict: 'CANCELLED' })
+        await db.query(`delete from millrace.documents where content_hash = 'x'`)
+      })
+
+      test('a document without chunks is empty; one that is submitted again is told to be outdated', async () => {
+        const body = { documents: [{ id: 'matter', text: '---\ntitle: nothing\n---\n' }] }
+        const { ingestion } = await world.client.post('/v1/domains/faq/documents', body, submissionSchema)
+        await world.finished(ingestion)
+        expect(await why('matter')).toMatchObject({ verdict: 'EMPTY' })
+        await db.query(
+          `update millrace.documents set revision = revision + 1, state = 'received', leased_until = 'infinity' where external_id = 'hours'`,
+        )
+        expect(await why('hours', { k: 1, threshold: null })).toMatchObject({
+          verdict: 'BEATEN',
+          details: { outdated: { shown: 1, submitted: 2 } },
+        })
+        await db.query(
+          `update millrace.documents set revision = revision - 1, state = 'ready', leased_until = null where external_id = 'hours'`,
+        )
+      })
+
+      test('a filter is judged condition by condition', async () => {
+        const filter = { team: 'billing', year: { gte: 2025, lt: 2030 }, and: [{ 'document.id': 'refund' }] }
+        expect(await why('parcel', { filter })).toMatchObject({
+          verdict: 'FILTERED_OUT',
+          details: {
+            failed: [
+              { filter: { team: 'billing' }, value: 'shipping' },
+              { filter: { 'document.id': 'refund' }, value: 'parcel' },
+            ],
+          },
+        })
+        const nothing = await why('parcel', { filter: { or: [{ x: 1 }, { team: 'billing' }] } })
+        expect(nothing.details.failed).toEqual([{ filter: { or: [{ x: 1 }, { team: 'billing' }] } }])
+        const wrong = { documentId: 'parcel', query: 'x', filter: { a: { nope: 1 } } }
+        const { body } = await world.call('POST', '/v1/domains/faq/explain', wrong)
+        expect(body.error?.code).toBe('INVALID_FILTER')
+      })
+
+      test('below the threshold, and beaten', async () => {
+        expect(await why('parcel', { threshold: 0.99 })).toMatchObject({
+          verdict: 'BELOW_THRESHOLD',
+          details: { below: { kind: 'dense', threshold: 0.99, score: expect.any(Number) } },
+        })
+        const { hits } = await search('lost parcel', { threshold: null, mode: 'dense' })
+        const order = hits.map(({ documentId }) => documentId)
+        const beaten = await why(order[2] ?? '', { k: 1, threshold: null })
+        expect(beaten).toMatchObject({
+          verdict: 'BEATEN',
+          details: {
+            rank: 3,
+            last: { documentId: 'parcel' },
+            exact: { dense: { place: 3, chunks: 3, before: { documentId: order[1] } } },
+          },
+        })
+        expect(beaten.sentence.en).toContain('is number 3, and 1 were asked for; the last hit, "parcel"')
+      })
+
+      test('what the index does not find is told from what is beaten, also where there is no time to compare', async () => {
+        const engine = openEngine({ modelDirs: [fileURLToPath(new URL('../models', import.meta.url))] })
+        const cache = openQueryCache({ entries: 0 })
+        const forgetful = (wanted: (options: string) => boolean): Db => ({
+          ...db,
+          query: async <Row extends object>(text: string, values: readonly unknown[] = []) => {
+            const rows = await db.query<Row & { documentId?: string }>(text, values)
+            const isForgotten = text.includes('find_hits') && wanted(String(values.at(-1)))
+            return isForgotten ? rows.filter(({ documentId }) => documentId !== 'parcel') : rows
+          },
+        })
+        const { body } = await embed({ domain: 'faq', texts: ['lost parcel'] })
+        const request = { vector: body.texts[0]?.dense ?? [], k: 2, threshold: null }
+        const always = forgetful(() => true)
+        const missed = await explain({ db: always, engine, cache }, domain, request, 'parcel')
+        expect([missed.verdict, missed.details.rank]).toEqual(['MISSED_BY_INDEX', 1])
+        const late: Db = {
+          ...always,
+          transact: () => Promise.reject(Object.assign(new Error('late'), { code: '57014' })),
+        }
+        const hasty = await explain({ db: late, engine, cache }, domain, request, 'parcel')
+        expect([hasty.verdict, hasty.details.exact?.dense?.place]).toEqual(['MISSED_BY_INDEX', null])
+        const last =
+          (await search('lost parcel', { threshold: null, mode: 'dense' })).hits[2]?.documentId ?? ''
+        const beaten = await explain(
+          { db: { ...db, transact: late.transact }, engine, cache },
+          domain,
+          request,
+          last,
+        )
+        expect([beaten.verdict, beaten.details.rank]).toEqual(['BEATEN', null])
+
+        const byIndex = forgetful((options) => !options.includes('"exact":true'))
+        const result = await runSearch({ db: byIndex, engine, cache }, domain, request)
+        const compared = await explainSearch({ db, engine, cache }, domain, request, result)
+        expect(compared).toMatchObject({
+          isCompared: true,
+          exactRanks: [2],
+          missed: [{ documentId: 'parcel', rank: 1 }],
+        })
+        const unknown = await explainSearch(
+          { db: { ...db, transact: late.transact }, engine, cache },
+          domain,
+          request,
+          result,
+        )
+        expect(unknown).toEqual({ isCompared: false, exactRanks: [null], missed: [] })
+        await engine.close()
+      })
+
+      test('a search says what it missed when it is asked to explain', async () => {
+        const ask = (more: object) =>
+          world.call('POST', '/v1/domains/faq/search', {
+            threshold: null,
+            mode: 'dense',
+            explain: true,
+            ...more,
+          })
+        expect((await ask({ query: 'lost parcel' })).body.explain).toEqual({
+          isCompared: true,
+          exactRanks: [1, 2, 3],
+          missed: [],
+        })
+        expect((await ask({ queries: ['a', 'b'] })).status).toBe(400)
+      })
+    })
+
+    test('several domains are searched with one query, merged by score, each with its own threshold', async () => {
+      await world.call('POST', '/v1/domains', { name: 'more', threshold: null })
+      const body = { documents: [{ id: 'twin', text: 'A parcel that got lost is replaced.' }] }
+      const { ingestion } = await world.client.post('/v1/domains/more/documents', body, submissionSchema)
+      await world.finished(ingestion)
+      const misses = await metric('millrace_query_cache{what="misses"}')
+      const ask = (more: object) => world.call('POST', '/v1/search', { query: 'my parcel is gone', ...more })
+      const { body: found } = await ask({ domains: ['faq', 'more'], k: 2 })
+      expect((await metric('millrace_query_cache{what="misses"}')) - misses).toBe(1)
+      const hits = found.hits as { domain: string; documentId: string; score: number }[]
+      expect(hits.map(({ domain: name, documentId }) => [name, documentId]).sort()).toEqual([
+        ['faq', 'parcel'],
+        ['more', 'twin'],
+      ])
+      expect(hits[0]?.score).toBeGreaterThanOrEqual(hits[1]?.score ?? 1)
+      expect(found.domains).toMatchObject([
+        { name: 'faq', threshold: expect.closeTo(0.3) },
+        { name: 'more', threshold: null },
+      ])
+      await db.query(
+        `update millrace.generations g set recipe = jsonb_set(recipe, '{revision}', '"other"')
+         from millrace.domains d where d.id = g.domain_id and d.name = 'more'`,
+      )
+      const refused = async (domains: readonly string[]) => {
+        const { status, body: answer } = await ask({ domains })
+        return [status, answer.error?.code]
+      }
+      expect(await refused(['faq', 'more'])).toEqual([400, 'MODELS_DIFFER'])
+      expect(await refused(['faq', 'none'])).toEqual([404, 'UNKNOWN_DOMAIN'])
+      expect(await refused(['faq', 'faq'])).toEqual([400, 'INVALID_REQUEST'])
+      expect(await refused([])).toEqual([400, 'INVALID_REQUEST'])
     })
   })
 }

@@ -1,6 +1,7 @@
 import { OUTPUTS } from '@millrace/embed'
+import { SCORE_KINDS, VERDICTS } from '@millrace/flow'
 import { z } from 'zod'
-import { domainName } from './schemas.js'
+import { domainName, hitOut, queryText, queryVector, resultOut, searchOptions, tookMs } from './schemas.js'
 
 /** Of calls about queries: their vectors, their log, and why a document is not among the hits. */
 export const embedIn = z
@@ -98,4 +99,94 @@ export const statsOut = z.object({
   topScores: z
     .record(z.string(), z.array(z.object({ from: z.number(), to: z.number(), count: z.int() })))
     .describe('How many best hits had a score from `from` on and below `to`, by kind of score'),
+})
+
+const isOneOf = (values: readonly unknown[]) => values.filter((value) => value !== undefined).length === 1
+const sought = { query: queryText.optional(), vector: queryVector.optional() }
+
+/** Domains that one call may search. */
+export const DOMAINS_MAX = 20
+export const severalIn = searchOptions
+  .omit({ explain: true })
+  .extend({
+    domains: z
+      .array(domainName)
+      .min(1)
+      .max(DOMAINS_MAX)
+      .refine((names) => new Set(names).size === names.length, { error: 'a domain is named twice' }),
+    ...sought,
+  })
+  .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
+export const severalOut = z.object({
+  hits: z.array(hitOut.extend({ domain: z.string() })).describe('The best of all domains'),
+  domains: z.array(
+    z.object({
+      name: z.string(),
+      threshold: resultOut.shape.threshold,
+      staleThreshold: resultOut.shape.staleThreshold,
+      warnings: resultOut.shape.warnings,
+    }),
+  ),
+  model: z.string(),
+  mode: z.string(),
+  rankedBy: resultOut.shape.rankedBy,
+  query: resultOut.shape.query,
+  tookMs,
+})
+
+export const explainIn = searchOptions
+  .omit({ explain: true })
+  .extend({ documentId: z.string().min(1).describe('Of the document that is asked about'), ...sought })
+  .refine(({ query, vector }) => isOneOf([query, vector]), { error: 'send either query or vector' })
+const score = z.enum(SCORE_KINDS)
+const rival = z.object({ documentId: z.string(), chunk: z.int(), score: z.number() })
+const standing = z.object({
+  score: z.number(),
+  place: z
+    .int()
+    .nullable()
+    .describe('Among all of the domain that pass the filter; null: not worked out in time'),
+  chunks: z.int().nullable().describe('Among how many'),
+  before: rival.nullable().describe('Who is just before it'),
+})
+export const explainOut = z.object({
+  verdict: z.enum(VERDICTS),
+  sentence: z.object({ en: z.string(), zh: z.string() }),
+  details: z
+    .object({
+      nearest: z.array(z.string()).optional().describe('UNKNOWN_DOCUMENT: ids that look like it'),
+      state: z.string().optional().describe('NOT_INGESTED, FAILED, CANCELLED'),
+      waiting: z
+        .looseObject({ code: z.string(), message: z.string() })
+        .nullable()
+        .optional()
+        .describe('NOT_INGESTED: as GET of the document has it'),
+      error: z.object({ code: z.string(), message: z.string() }).optional().describe('FAILED'),
+      outdated: z
+        .object({ shown: z.int(), submitted: z.int() })
+        .optional()
+        .describe('Searches see an older revision than the last one submitted'),
+      failed: z
+        .array(z.object({ filter: z.record(z.string(), z.unknown()), value: z.unknown().optional() }))
+        .optional()
+        .describe('FILTERED_OUT: the conditions that it does not pass, and what it has there'),
+      rankedBy: score.optional(),
+      k: z.int().optional(),
+      rank: z.int().nullable().optional().describe('From 1; null: not known'),
+      below: z
+        .object({ kind: score, threshold: z.number(), score: z.number() })
+        .optional()
+        .describe('BELOW_THRESHOLD'),
+      last: rival.nullable().optional().describe('The last hit'),
+      exact: z
+        .object({ dense: standing.optional(), sparse: standing.optional() })
+        .optional()
+        .describe('Where its best chunk is when all are compared'),
+      candidates: z.int().optional().describe('Of how many of each kind the fusion was made'),
+      rerankedBy: score.optional().describe('BEATEN: when the hits were reranked by it'),
+    })
+    .describe('What the verdict rests on'),
+  chunks: z
+    .array(z.object({ chunk: z.int(), text: z.string(), scores: z.partialRecord(score, z.number()) }))
+    .describe('The best three of the document'),
 })

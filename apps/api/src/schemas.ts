@@ -427,8 +427,8 @@ const filter = z
   .record(z.string(), z.unknown())
   .describe('{"field": value}, or operators, and, or, not: docs/filters.md')
 const k = z.int().min(1).max(1_000)
-const queryText = z.string().describe('In your own words')
-const queryVector = vector.describe("Instead of query: the domain's dims, of any length")
+export const queryText = z.string().describe('In your own words')
+export const queryVector = vector.describe("Instead of query: the domain's dims, of any length")
 export const QUERIES_MAX = 100
 /** What a search may say beside what it looks for. */
 export const searchOptions = z.strictObject({
@@ -442,6 +442,10 @@ export const searchOptions = z.strictObject({
   candidates: z.int().min(1).max(10_000).optional().describe('How many are looked at closely'),
   efSearch: efSearch.optional(),
   exact: z.boolean().optional().describe('Without the index'),
+  explain: z
+    .boolean()
+    .optional()
+    .describe('Search again without the index, and say what was missed; not with queries'),
 })
 export const searchIn = searchOptions
   .extend({
@@ -470,6 +474,9 @@ export const searchIn = searchOptions
   })
   .refine(({ query, vector, queries }) => isOneOf([query, vector, queries]), {
     error: 'send either query, vector or queries',
+  })
+  .refine(({ explain, queries }) => explain !== true || queries === undefined, {
+    error: 'explain is about one query',
   })
 const span = { start: z.int().describe('UTF-16 code units in the text as submitted'), end: z.int() }
 /** What a preview is told beside the text. */
@@ -544,6 +551,17 @@ export const resultOut = z.object({
     .describe('null: of a vector'),
   warnings: z.array(z.object({ code: z.string(), message: z.string() })),
   tookMs,
+  explain: z
+    .object({
+      isCompared: z.boolean().describe('false: searching without the index took too long'),
+      exactRanks: z
+        .array(z.int().nullable())
+        .describe('Of each hit, its place without the index; null: beyond k'),
+      missed: z
+        .array(z.object({ documentId: z.string(), chunk: z.int(), score: z.number(), rank: z.int() }))
+        .describe('What would be a hit without the index'),
+    })
+    .optional(),
 })
 export const searchOut = z.union([
   resultOut,

@@ -15,6 +15,7 @@ import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
+import { explainRoutes } from './routes/explain.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -91,10 +92,11 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
     await closed.register(searchRoutes, deps)
-    await closed.register(goldenRoutes, deps)
-    await closed.register(recallRoutes, deps)
     await closed.register(embedRoutes, deps)
     await closed.register(queryRoutes, deps)
+    await closed.register(explainRoutes, deps)
+    await closed.register(goldenRoutes, deps)
+    await closed.register(recallRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })

@@ -23,6 +23,7 @@ export interface Streamed {
 
 export interface Client {
   readonly url: string
+  readonly language: 'zh' | 'en'
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   /** Posts bytes as they come, as fast as the server takes them. */
@@ -59,6 +60,7 @@ export function openClient(options: ClientOptions): Client {
   }
   return {
     url,
+    language: options.language,
     get: async (path, schema) => read(await call(path, {}), schema),
     post: async (path, body, schema) =>
       read(

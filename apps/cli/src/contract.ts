@@ -205,6 +205,23 @@ export const searchSchema = z.object({
 })
 export type SearchResult = z.infer<typeof searchSchema>
 
+export const explainSchema = z.looseObject({
+  verdict: z.string(),
+  sentence: z.object({ en: z.string(), zh: z.string() }),
+  details: z.looseObject({
+    exact: z
+      .record(
+        z.string(),
+        z.looseObject({ score: z.number(), place: z.number().nullable(), chunks: z.number().nullable() }),
+      )
+      .optional(),
+  }),
+  chunks: z.array(
+    z.object({ chunk: z.number(), text: z.string(), scores: z.record(z.string(), z.number()) }),
+  ),
+})
+export type Explained = z.infer<typeof explainSchema>
+
 export const similaritySchema = z.object({
   similarity: z.number(),
   level: z.string(),

@@ -8,6 +8,7 @@ import { type Client, domainSchema, ingestionSchema, similaritySchema } from './
 import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
+import { addExplain } from './explain.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
@@ -66,6 +67,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   addIngest(program, client, write)
 
   addSearch(program, client, write)
+  addExplain(program, client, write)
 
   program
     .command('similarity')

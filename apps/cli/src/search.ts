@@ -18,7 +18,8 @@ interface SearchOptions {
   readonly exact?: true
 }
 
-function jsonObject(value: string): Record<string, unknown> {
+/** An option's value as an object. */
+export function jsonObject(value: string): Record<string, unknown> {
   const parsed = attempt(value)
   if (parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed)) return { ...parsed }
   throw new InvalidArgumentError('It must be a JSON object, such as \'{"lang": "en"}\'.')

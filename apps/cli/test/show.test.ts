@@ -20,19 +20,32 @@ const hit = {
   chunk: 0,
   text: 'Money comes back.',
   similarity: 0.51239,
+  score: 0.51239,
+  rankedBy: 'dense',
+  scores: { dense: 0.51239 },
   level: 'related',
   levelKey: 'related',
   start: 0,
   end: 17,
   metadata: {},
 }
-const found = { model: 'm', threshold: null, mode: 'dense', tookMs: { embed: 1, search: 1 } }
+const found = {
+  model: 'm',
+  threshold: null,
+  staleThreshold: null,
+  mode: 'dense',
+  rankedBy: 'dense',
+  warnings: [],
+  tookMs: { embed: 1, search: 1, rerank: null },
+}
 
 describe('hits', () => {
-  test('rank, similarity, level, title and id, and how the passage begins', () => {
-    expect(showHits('money', { ...found, hits: [hit, { ...hit, title: null, similarity: -0.1 }] })).toBe(
+  test('rank, score, level where there is one, title and id, and how the passage begins', () => {
+    expect(
+      showHits('money', { ...found, hits: [hit, { ...hit, title: null, score: -0.1, level: null }] }),
+    ).toBe(
       '  1. 0.5124  related  Refunds  (a/b.md)\n     Money comes back.\n' +
-        '  2. -0.1000  related  a/b.md\n     Money comes back.\n',
+        '  2. -0.1000  a/b.md\n     Money comes back.\n',
     )
   })
 
@@ -57,6 +70,15 @@ describe('hits', () => {
 
   test('none: the query and the threshold', () => {
     expect(showHits('x', { ...found, threshold: 0.9, hits: [] })).toBe('no hits for "x" (threshold 0.9)\n')
+  })
+
+  test('why there may be none, and a threshold that is not applied', () => {
+    const warnings = [{ code: 'STILL_INGESTING', message: '3 documents are not ready' }]
+    const staleThreshold = { score: 'dense', threshold: 0.75, recipe: 'old' }
+    expect(showHits('x', { ...found, hits: [], warnings, staleThreshold })).toBe(
+      'no hits for "x" (threshold none)\n3 documents are not ready\n' +
+        'the threshold 0.75 of dense was set for another recipe and is not applied\n',
+    )
   })
 })
 

@@ -51,7 +51,15 @@ export {
 } from './recipe.js'
 export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
-export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
+export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
+export {
+  DEFAULT_FUSIONS,
+  FUSIONS,
+  type Fusion,
+  type FusionName,
+  fusionOf,
+  type Lexical,
+} from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -122,6 +130,7 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
+export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export {
   addGolden,
   clearGolden,
@@ -181,6 +190,7 @@ export {
   searchMany,
   type Warning,
 } from './verbs/search.js'
+export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
 export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { type LineReader, takeLines } from './verbs/stream.js'

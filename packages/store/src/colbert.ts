@@ -6,7 +6,7 @@ export interface ColbertRow {
   readonly hash: Buffer
   readonly tokens: number
   readonly dims: number
-  readonly bits: Buffer
+  readonly bits: Uint8Array
 }
 
 /** Of a generation whose outputs have colbert. */
@@ -44,7 +44,7 @@ export async function insertColbert(
         rows.map(({ hash }) => hash),
         rows.map(({ tokens }) => tokens),
         rows.map(({ dims }) => dims),
-        rows.map(({ bits }) => bits),
+        rows.map(({ bits }) => bufferOf(bits)),
       ],
     )
     return
@@ -56,11 +56,14 @@ export async function insertColbert(
       column('text_hash', bytea, (row: ColbertRow) => row.hash),
       column('tokens', int4, (row: ColbertRow) => row.tokens),
       column('dims', int4, (row: ColbertRow) => row.dims),
-      column('bits', bytea, (row: ColbertRow) => row.bits),
+      column('bits', bytea, (row: ColbertRow) => bufferOf(row.bits)),
     ],
     rows,
   )
 }
+
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)
 
 /** In no order; those of hashes that are not there are left out. */
 export const readColbert = (
@@ -71,24 +74,4 @@ export const readColbert = (
   on.query<ColbertRow>(
     `select text_hash as hash, tokens, dims, bits from ${colbertTable(generationId)} where text_hash = any($1)`,
     [hashes],
-  )
-
-/** A chunk's text as it is embedded: `context` and then `text`. */
-export interface ChunkText {
-  readonly hash: Buffer
-  readonly context: string
-  readonly text: string
-}
-
-/** The texts of these hashes, each once, in no order; those that no chunk has any more are left out. */
-export const readTexts = (
-  on: Session,
-  generationId: number,
-  hashes: readonly Buffer[],
-): Promise<ChunkText[]> =>
-  on.query<ChunkText>(
-    `select distinct on (text_hash) text_hash as hash, context, text from millrace.chunks
-     where generation_id = $1 and text_hash = any($2)
-     order by text_hash`,
-    [generationId, hashes],
   )

@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@millrace/errors'
+import { createColbert, dropColbert } from './colbert.js'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import { embeddingSql, type Form } from './storage/form.js'
+import { createTerms, dropTerms } from './terms.js'
 import { createVectors, dropVectors } from './vectors.js'
 
 /** A threshold and levels, and what they were set for. */
@@ -129,8 +132,11 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
       { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
       ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
     ])
-    await createVectors(tx, generation.id, given.dims)
-    await createView(tx, given.name, generation.id)
+    const form = { storage, dims: given.dims }
+    await createVectors(tx, generation.id, form)
+    if (outputs.includes('sparse')) await createTerms(tx, generation.id)
+    if (outputs.includes('colbert')) await createColbert(tx, generation.id)
+    await createView(tx, given.name, generation.id, form)
     return getDomain(tx, given.name)
   })
 }
@@ -227,6 +233,8 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
     for (const { id } of held) {
       await stopBuilding(tx, id)
       await dropVectors(tx, id)
+      await dropTerms(tx, id)
+      await dropColbert(tx, id)
     }
     await tx.query('delete from millrace.generations where domain_id = $1', [domain.id])
     await tx.query('delete from millrace.documents where domain_id = $1', [domain.id])
@@ -238,10 +246,10 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
 const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
-async function createView(tx: Tx, name: string, generationId: number): Promise<void> {
+async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
   await tx.query(`create or replace view ${viewOf(name)} as
     select d.external_id as document_id, c.ordinal as chunk, p.title, c.text, p.metadata,
-      v.embedding::vector as embedding
+      ${embeddingSql(form, 'v')} as embedding
     from millrace.vectors_${generationId} v
     join millrace.chunks c on c.generation_id = ${generationId} and c.text_hash = v.text_hash
     join millrace.published p
@@ -255,6 +263,12 @@ export interface GenerationModel {
   readonly revision: string
   /** How the windows of a long text become one vector; null: as the model does it. */
   readonly pooling: 'mean' | 'max' | null
+  /** What is kept of a text. */
+  readonly outputs: readonly TextOutput[]
+  /** What sparse is; null: not kept. */
+  readonly lexical: Lexical | null
+  /** Tokens of a chunk at most. */
+  readonly chunkTokens: number | null
 }
 
 /** Undefined when the generation is gone. */
@@ -263,7 +277,9 @@ export async function generationModel(
   generationId: number,
 ): Promise<GenerationModel | undefined> {
   const found = await on.query<GenerationModel>(
-    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling from millrace.generations where id = $1`,
+    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling,
+       outputs, lexical, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
+     from millrace.generations where id = $1`,
     [generationId],
   )
   return found[0]

@@ -9,14 +9,12 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
-  type ChunkText,
   type ColbertRow,
   colbertTable,
   createColbert,
   dropColbert,
   insertColbert,
   readColbert,
-  readTexts,
 } from './colbert.js'
 export {
   type Db,
@@ -59,6 +57,19 @@ export {
   updateDomain,
 } from './domains.js'
 export { type EmbeddedDatabase, openEmbedded } from './embedded/index.js'
+export {
+  type ChunkScores,
+  type ComparedQuery,
+  documentScores,
+  type ExactPlace,
+  exactPlace,
+  isTimeout,
+  judgeFilters,
+  nearIds,
+  type PublishedDocument,
+  publishedDocument,
+  within,
+} from './explain.js'
 export {
   type ExternalChunk,
   type ExternalDocument,
@@ -193,11 +204,10 @@ export {
   findHits,
   type HitQuery,
   type Nothing,
-  type Terms,
-  termsToSql,
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
+export { embeddingSql, type Form } from './storage/form.js'
 export {
   abandonIngestion,
   addRejections,
@@ -223,6 +233,17 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
+export {
+  createTerms,
+  dropTerms,
+  insertTerms,
+  refreshTermCounts,
+  TERMS_OF_A_TEXT_MAX,
+  type Terms,
+  type TermsRow,
+  termsTable,
+  toSparsevec,
+} from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,

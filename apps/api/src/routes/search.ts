@@ -1,6 +1,7 @@
 import type { Level } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
+  explainSearch,
   findDomain,
   missingText,
   type SearchOutcome,
@@ -45,7 +46,14 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       const [outcome] = outcomes
       if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')
       if ('error' in outcome) throw outcome.error
-      return showResult(outcome, language)
+      const shown = showResult(outcome, language)
+      const [asked] = requests
+      if (request.body.explain !== true || asked === undefined) return shown
+      const { isCompared, exactRanks, missed } = await explainSearch(deps, domain, asked, outcome)
+      return {
+        ...shown,
+        explain: { isCompared, exactRanks: [...exactRanks], missed: missed.map((one) => ({ ...one })) },
+      }
     },
   )
   app.post(
@@ -75,7 +83,7 @@ type Body = z.infer<typeof searchIn>
 
 /** One search or several, each with what is said for all. */
 function requestsOf(
-  { query, vector, queries, ...options }: Body,
+  { query, vector, queries, explain: _explain, ...options }: Body,
   bounded: (field: string, text: string) => string,
 ): { readonly requests: SearchRequest[]; readonly isOne: boolean } {
   const given = queries ?? [vector === undefined ? { query } : { vector }]

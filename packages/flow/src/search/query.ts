@@ -1,4 +1,4 @@
-import type { ColbertVectors, Embedded, Engine, Output, SparseVector, TextKind } from '@millrace/embed'
+import type { ColbertVectors, Embedded, EmbedOutput, Engine, SparseVector, TextKind } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
@@ -40,7 +40,7 @@ export interface Encoder {
   /** Undefined: texts are taken as they are. */
   readonly cleaning?: Partial<CleaningOptions> | undefined
   /** Default: dense. */
-  readonly outputs?: readonly Output[] | undefined
+  readonly outputs?: readonly EmbedOutput[] | undefined
 }
 
 /**
@@ -52,7 +52,7 @@ export async function embedQueries(
   deps: EmbedDeps,
   domain: Domain,
   queries: readonly string[],
-  { outputs }: { readonly outputs?: readonly Output[] | undefined } = {},
+  { outputs }: { readonly outputs?: readonly EmbedOutput[] | undefined } = {},
 ): Promise<QueryResult[]> {
   requireReader(deps.engine, domain, 'Send vector instead of query')
   return encodeTexts(deps, { ...encoderOf(domain), outputs }, queries)
@@ -81,7 +81,7 @@ export async function encodeTexts(
   texts: readonly string[],
 ): Promise<QueryResult[]> {
   const { id: model, revision } = engine.manifest(encoder.model)
-  const outputs = [...new Set<Output>(encoder.outputs ?? ['dense'])].sort()
+  const outputs = [...new Set<EmbedOutput>(encoder.outputs ?? ['dense'])].sort()
   const cleaned = texts.map((text) => readText(text, encoder))
   const good = cleaned.filter((text) => typeof text === 'string')
   const results = await cache.through(
@@ -104,10 +104,13 @@ export async function encodeTexts(
   })
 }
 
-const asQuery = (text: string, { vector, sparse, colbert, tokens, windows }: Embedded): EmbeddedQuery => ({
+const asQuery = (
+  text: string,
+  { vector, sparse, terms = sparse, colbert, tokens, windows }: Embedded,
+): EmbeddedQuery => ({
   text,
   vector,
-  ...(sparse === undefined ? {} : { terms: sparse }),
+  ...(terms === undefined ? {} : { terms }),
   ...(colbert === undefined ? {} : { colbert }),
   tokens,
   windows,

@@ -1,0 +1,351 @@
+import type { Engine, Output } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
+import {
+  type ChunkScores,
+  type ComparedQuery,
+  type Db,
+  type DocumentRow,
+  documentScores,
+  exactPlace,
+  getDocument as getRow,
+  isTimeout,
+  judgeFilters,
+  nearIds,
+  type PublishedDocument,
+  publishedDocument,
+  standings,
+  within,
+} from '@millrace/store'
+import { requireVector } from '../external.js'
+import type { QueryCache } from '../search/cache.js'
+import {
+  conjunctsOf,
+  type Details,
+  type Explanation,
+  lookalikes,
+  type Standing,
+  sentenceOf,
+  spellings,
+  type Verdict,
+  valueAt,
+} from '../search/explain.js'
+import { embedQueries } from '../search/query.js'
+import type { ScoreKind } from '../search/scores.js'
+import { waitingOf } from '../waiting.js'
+import type { Domain } from './domains.js'
+import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
+
+interface Deps {
+  readonly db: Db
+  readonly engine: Engine
+  readonly cache: QueryCache
+}
+
+export interface ExplainOptions {
+  /** How long the exact places may take, in milliseconds. Default 5,000. */
+  readonly timeoutMs?: number | undefined
+}
+
+const TIMEOUT_MS = 5_000
+const CHUNKS_SHOWN = 3
+/** Ids before and after one that is not there. */
+const NEIGHBOURS = 10
+
+/**
+ * Why a document is among the hits of a search, or not: the search is run as it is asked, and where it does not have the
+ * document, what it lost to is looked up. Nothing is logged.
+ * @throws CodedError those of `search`
+ */
+export async function explain(
+  deps: Deps,
+  domain: Domain,
+  request: SearchRequest,
+  documentId: string,
+  { timeoutMs = TIMEOUT_MS }: ExplainOptions = {},
+): Promise<Explanation> {
+  const quiet: Deps = { db: deps.db, engine: deps.engine, cache: deps.cache }
+  // First, so that a wrong request is refused whatever the document is.
+  const result = await search(quiet, domain, request)
+  const say = (verdict: Verdict, details: Details, chunks: Explanation['chunks'] = []): Explanation => ({
+    verdict,
+    sentence: sentenceOf(documentId, verdict, details),
+    details,
+    chunks,
+  })
+  const row = isStorable(documentId) ? await getRow(deps.db, domain.id, documentId) : undefined
+  if (row === undefined) {
+    return say('UNKNOWN_DOCUMENT', { nearest: await idsLike(deps, domain, documentId) })
+  }
+  const published = await publishedDocument(deps.db, domain.generationId, row.id)
+  if (published === undefined) return say(...(await notReady(deps, row)))
+  const outdated =
+    published.revision === row.revision
+      ? {}
+      : { outdated: { shown: published.revision, submitted: row.revision }, state: row.state }
+  if (published.chunks === 0) return say('EMPTY', outdated)
+  const failed = await failedConditions(deps, domain, row, published, request.filter ?? {})
+  if (failed.length > 0) return say('FILTERED_OUT', { ...outdated, failed })
+
+  const compared = await compare(quiet, domain, request, result)
+  const scores = await documentScores(deps.db, compared, row.id)
+  const chunks = scores.slice(0, CHUNKS_SHOWN).map(({ chunk, text, dense, sparse }) => ({
+    chunk,
+    text,
+    scores: { ...(dense === null ? {} : { dense }), ...(sparse === null ? {} : { sparse }) },
+  }))
+  const found = { ...outdated, rankedBy: result.rankedBy, k: request.k }
+  const at = result.hits.findIndex((hit) => hit.documentId === documentId)
+  if (at >= 0) {
+    return say('HIT', { ...found, rank: at + 1 }, withScores(chunks, result.hits[at]))
+  }
+  const [verdict, details] = await lostTo({
+    deps: quiet,
+    domain,
+    request,
+    result,
+    row,
+    compared,
+    scores,
+    timeoutMs,
+  })
+  return say(verdict, { ...found, last: lastOf(result), ...details }, chunks)
+}
+
+/** An id that cannot have been accepted is not asked for: Postgres would refuse the statement. */
+const isStorable = (id: string) => !id.includes('\0') && id.isWellFormed()
+
+async function idsLike({ db }: Deps, domain: Domain, id: string): Promise<string[]> {
+  if (!isStorable(id)) return []
+  const others = spellings(id)
+  const found = await nearIds(db, domain.id, id, others, NEIGHBOURS)
+  const exact = found.filter((other) => others.includes(other))
+  return [...new Set([...exact, ...lookalikes(id, found)])]
+}
+
+async function notReady({ db }: Deps, row: DocumentRow): Promise<[Verdict, Details]> {
+  const { state } = row
+  if (state === 'failed') {
+    const error = { code: row.errorCode ?? 'INTERNAL', message: row.errorMessage ?? '' }
+    return ['FAILED', { state, error }]
+  }
+  if (state === 'cancelled') return ['CANCELLED', { state }]
+  const standing = (await standings(db, [row.id])).get(row.id)
+  // Ready between two statements, or ready without anything to publish.
+  if (state === 'ready' && row.chunks === 0) return ['EMPTY', {}]
+  return ['NOT_INGESTED', { state, waiting: standing === undefined ? null : waitingOf(standing) }]
+}
+
+async function failedConditions(
+  { db }: Deps,
+  domain: Domain,
+  row: DocumentRow,
+  published: PublishedDocument,
+  filter: Readonly<Record<string, unknown>>,
+) {
+  const parts = conjunctsOf(filter)
+  const passes = await judgeFilters(db, domain.generationId, row.id, parts)
+  const document = {
+    id: row.externalId,
+    title: published.title,
+    createdAt: row.createdAt,
+    metadata: published.metadata,
+  }
+  return parts
+    .filter((_, i) => passes[i] === false)
+    .map((part) => {
+      const value = valueAt(part, document)
+      return value === undefined ? { filter: part } : { filter: part, value }
+    })
+}
+
+/** The query as it is compared with what is stored. */
+async function compare(
+  deps: Deps,
+  domain: Domain,
+  request: SearchRequest,
+  { mode }: SearchResult,
+): Promise<ComparedQuery> {
+  if ('vector' in request) {
+    return { domain: domain.name, vector: requireVector(request.vector, domain.dims), terms: null }
+  }
+  const outputs: Output[] = []
+  if (mode !== 'sparse') outputs.push('dense')
+  if (mode !== 'dense') outputs.push('sparse')
+  const [query] = await embedQueries(deps, domain, [request.query], { outputs })
+  if (query === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
+  if ('error' in query) throw query.error
+  return {
+    domain: domain.name,
+    vector: mode === 'sparse' ? null : query.vector,
+    terms: mode === 'dense' ? null : (query.terms ?? null),
+  }
+}
+
+const withScores = (chunks: Explanation['chunks'], hit: SearchHit | undefined): Explanation['chunks'] =>
+  chunks.map((one) => (one.chunk === hit?.chunk ? { ...one, scores: { ...one.scores, ...hit.scores } } : one))
+
+function lastOf({ hits }: SearchResult) {
+  const last = hits.at(-1)
+  return last === undefined ? null : { documentId: last.documentId, chunk: last.chunk, score: last.score }
+}
+
+interface Lost {
+  readonly deps: Deps
+  readonly domain: Domain
+  readonly request: SearchRequest
+  readonly result: SearchResult
+  readonly row: DocumentRow
+  readonly compared: ComparedQuery
+  readonly scores: readonly ChunkScores[]
+  readonly timeoutMs: number
+}
+
+/** Why a document that could be found, and passes the filter, is no hit. */
+async function lostTo(lost: Lost): Promise<[Verdict, Details]> {
+  const { request, result, scores } = lost
+  if (result.mode === 'sparse' && bestOf(scores, 'sparse').score <= 0) return ['NO_COMMON_TERMS', {}]
+  const below = await belowThreshold(lost)
+  if (below !== undefined) return ['BELOW_THRESHOLD', { below }]
+  const isReranked = result.rankedBy !== result.mode || result.tookMs.rerank !== null
+  const top = isReranked
+    ? Math.max(request.k, request.rerank?.top ?? lost.domain.search.rerank?.top ?? 50)
+    : request.k
+  if (isReranked) {
+    const plain = await again(lost, { k: top, rerank: null })
+    const at = placeOf(plain, lost.row.externalId)
+    if (at !== undefined) return ['BEATEN', { rank: null, rerankedBy: result.rankedBy }]
+  }
+  return result.mode === 'hybrid' ? lostInFusion(lost, top) : lostByScore(lost, result.mode, top)
+}
+
+/** The same search with other options, and no cut but those that are given. */
+const again = ({ deps, domain, request }: Lost, other: Partial<SearchRequest>): Promise<SearchResult> =>
+  search(deps, domain, { ...request, threshold: null, thresholds: {}, ...other } as SearchRequest)
+
+const placeOf = ({ hits }: SearchResult, documentId: string): number | undefined => {
+  const at = hits.findIndex((hit) => hit.documentId === documentId)
+  return at < 0 ? undefined : at + 1
+}
+
+/** The least scores that were asked for, by kind. */
+function thresholdsOf({ request, result }: Lost): Map<ScoreKind, number> {
+  const all = Object.entries({ ...request.thresholds, [result.rankedBy]: result.threshold })
+  return new Map(all.flatMap(([kind, value]) => (value == null ? [] : [[kind as ScoreKind, value]])))
+}
+
+async function belowThreshold(lost: Lost): Promise<Details['below']> {
+  const thresholds = thresholdsOf(lost)
+  if (thresholds.size === 0) return undefined
+  for (const kind of ['dense', 'sparse'] as const) {
+    const threshold = thresholds.get(kind)
+    const { score } = bestOf(lost.scores, kind)
+    if (threshold !== undefined && score > Number.NEGATIVE_INFINITY && score < threshold) {
+      return { kind, threshold, score }
+    }
+  }
+  // Scores that only a search computes.
+  const { hits } = await again(lost, {})
+  const hit = hits.find(({ documentId }) => documentId === lost.row.externalId)
+  for (const [kind, threshold] of thresholds) {
+    const score = hit?.scores[kind]
+    if (score !== undefined && score < threshold) return { kind, threshold, score }
+  }
+  return undefined
+}
+
+/** The chunk with the largest score of a kind; -Infinity where there is none. */
+function bestOf(scores: readonly ChunkScores[], kind: 'dense' | 'sparse') {
+  return scores.reduce(
+    (best, one) => {
+      const score = one[kind]
+      return score !== null && score > best.score ? { chunk: one.chunk, score } : best
+    },
+    { chunk: 0, score: Number.NEGATIVE_INFINITY },
+  )
+}
+
+async function standingOf(lost: Lost, kind: 'dense' | 'sparse'): Promise<Standing | undefined> {
+  const { deps, row, compared, request, timeoutMs } = lost
+  const { chunk, score } = bestOf(lost.scores, kind)
+  if (score === Number.NEGATIVE_INFINITY || (kind === 'sparse' && score <= 0)) return undefined
+  const at = { kind, documentId: row.id, chunk, filter: request.filter ?? {} }
+  const found = await exactPlace(deps.db, compared, at, timeoutMs)
+  return { score, place: found?.place ?? null, chunks: found?.chunks ?? null, before: found?.before ?? null }
+}
+
+async function lostByScore(lost: Lost, kind: 'dense' | 'sparse', top: number): Promise<[Verdict, Details]> {
+  const standing = await standingOf(lost, kind)
+  const place = standing?.place ?? null
+  const details = { rank: place, ...(standing === undefined ? {} : { exact: { [kind]: standing } }) }
+  if (place !== null) return [place > top ? 'BEATEN' : 'MISSED_BY_INDEX', details]
+  // Not worked out in time: what scores more than the last hit was missed.
+  const { hits } = lost.result
+  const least = hits.at(-1)?.scores[kind] ?? Number.POSITIVE_INFINITY
+  const isMissed = hits.length < lost.request.k || (standing?.score ?? 0) > least
+  return [isMissed ? 'MISSED_BY_INDEX' : 'BEATEN', details]
+}
+
+/** As many of each kind as millrace.find_hits fuses. */
+const fusedOf = ({ k, candidates }: SearchRequest): number =>
+  Math.min(1_000, Math.max(k, candidates ?? 4 * k, 100))
+
+async function lostInFusion(lost: Lost, top: number): Promise<[Verdict, Details]> {
+  const candidates = fusedOf({ ...lost.request, k: top })
+  const wide = await again(lost, { k: candidates, candidates, rerank: null })
+  const rank = placeOf(wide, lost.row.externalId)
+  if (rank !== undefined && rank > top) return ['BEATEN', { rank }]
+  const [dense, sparse] = [await standingOf(lost, 'dense'), await standingOf(lost, 'sparse')]
+  const exact = { ...(dense === undefined ? {} : { dense }), ...(sparse === undefined ? {} : { sparse }) }
+  if (rank !== undefined) return ['BEATEN', { rank, exact }]
+  const isCut = [dense, sparse].every((one) => one === undefined || (one.place ?? Infinity) > candidates)
+  if (isCut) return ['CUT_IN_FUSION', { exact, candidates }]
+  return wide.hits.length >= candidates
+    ? ['BEATEN', { rank: null, exact, candidates }]
+    : ['MISSED_BY_INDEX', { exact, candidates }]
+}
+
+/** How a search went, beside one that compares with everything. */
+export interface SearchExplanation {
+  /** False: the comparison took too long, and only that is known. */
+  readonly isCompared: boolean
+  /** Of each hit, its place when all are compared; null: beyond k. */
+  readonly exactRanks: readonly (number | null)[]
+  /** What would have been a hit if the index were not used. */
+  readonly missed: readonly {
+    readonly documentId: string
+    readonly chunk: number
+    readonly score: number
+    readonly rank: number
+  }[]
+}
+
+/** Compares a search that was made with the same one without the index. */
+export async function explainSearch(
+  deps: Deps,
+  domain: Domain,
+  request: SearchRequest,
+  result: SearchResult,
+  { timeoutMs = TIMEOUT_MS }: ExplainOptions = {},
+): Promise<SearchExplanation> {
+  const quiet = { db: within(deps.db, timeoutMs), engine: deps.engine, cache: deps.cache }
+  try {
+    const { hits } = await search(quiet, domain, { ...request, exact: true })
+    const rankOf = new Map(hits.map((hit, i) => [keyOf(hit), i + 1]))
+    const known = new Set(result.hits.map(keyOf))
+    return {
+      isCompared: true,
+      exactRanks: result.hits.map((hit) => rankOf.get(keyOf(hit)) ?? null),
+      missed: hits.flatMap((hit, i) =>
+        known.has(keyOf(hit))
+          ? []
+          : [{ documentId: hit.documentId, chunk: hit.chunk, score: hit.score, rank: i + 1 }],
+      ),
+    }
+  } catch (error) {
+    if (!isTimeout(error)) throw error
+    return { isCompared: false, exactRanks: result.hits.map(() => null), missed: [] }
+  }
+}
+
+const keyOf = ({ documentId, chunk }: { readonly documentId: string; readonly chunk: number }): string =>
+  JSON.stringify([documentId, chunk])

@@ -1,0 +1,111 @@
+import { CodedError } from '@millrace/errors'
+import type { Db } from '@millrace/store'
+import { type Domain, listDomains, unknownDomain } from './domains.js'
+import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
+
+export interface SeveralHit extends SearchHit {
+  readonly domain: string
+}
+
+export interface SeveralResult
+  extends Pick<SearchResult, 'model' | 'mode' | 'rankedBy' | 'query' | 'tookMs'> {
+  /** The best of all domains. */
+  readonly hits: readonly SeveralHit[]
+  /** Of each, in the order in which they were asked for. */
+  readonly domains: readonly (Pick<SearchResult, 'threshold' | 'stale' | 'warnings'> & {
+    readonly name: string
+  })[]
+}
+
+/** Domains that are searched at a time: more would take every connection from the others. */
+const AT_A_TIME = 4
+
+/**
+ * One query in several domains whose models agree: embedded once, searched in each, merged by score. Thresholds and
+ * levels are each domain's own. Their own modes and rerankers have no part in it: what is not said is dense, without a
+ * reranker, so that scores compare.
+ * @throws CodedError MODELS_DIFFER, and those of `search`
+ */
+export async function searchSeveral(
+  deps: Parameters<typeof search>[0],
+  domains: readonly Domain[],
+  request: SearchRequest,
+): Promise<SeveralResult> {
+  requireOneModel(domains)
+  const asked = { ...request, mode: request.mode ?? 'dense', rerank: request.rerank ?? null } as const
+  const results: SearchResult[] = []
+  const started = performance.now()
+  for (let from = 0; from < domains.length; from += AT_A_TIME) {
+    const some = domains.slice(from, from + AT_A_TIME)
+    // Equal texts at the same time share one computation, later ones find it in the cache.
+    results.push(...(await Promise.all(some.map((domain) => search(deps, domain, asked)))))
+  }
+  const [first] = results
+  if (first === undefined) throw new CodedError('INTERNAL', 'No domain was searched')
+  const embed = Math.max(...results.map(({ tookMs }) => tookMs.embed))
+  const hits = results
+    .flatMap((result, i) =>
+      result.hits.map((hit): SeveralHit => ({ ...hit, domain: domains[i]?.name ?? '' })),
+    )
+    .sort((a, b) => b.score - a.score)
+    .slice(0, request.k)
+  return {
+    hits,
+    domains: results.map(({ threshold, stale, warnings }, i) => ({
+      name: domains[i]?.name ?? '',
+      threshold,
+      stale,
+      warnings,
+    })),
+    model: first.model,
+    mode: first.mode,
+    rankedBy: first.rankedBy,
+    query: first.query,
+    tookMs: {
+      embed,
+      search: Math.max(0, Math.round((performance.now() - started - embed) * 10) / 10),
+      rerank:
+        first.tookMs.rerank === null ? null : Math.max(...results.map(({ tookMs }) => tookMs.rerank ?? 0)),
+    },
+  }
+}
+
+/** Domains by name, in that order. @throws CodedError UNKNOWN_DOMAIN */
+export async function findDomains(deps: { readonly db: Db }, names: readonly string[]): Promise<Domain[]> {
+  const all = new Map((await listDomains(deps)).map((domain) => [domain.name, domain]))
+  return names.map((name) => {
+    const domain = all.get(name)
+    if (domain === undefined) throw unknownDomain(name)
+    return domain
+  })
+}
+
+/** @throws CodedError MODELS_DIFFER where scores of two domains would not compare */
+function requireOneModel(domains: readonly Domain[]): void {
+  const made = domains.map(({ name, model, dims, recipe }) => ({
+    name,
+    model,
+    revision: recipe.revision,
+    instruction: recipe.instructions.query,
+    dims,
+  }))
+  const [first] = made
+  const other = made.find(
+    ({ model, revision, instruction, dims }) =>
+      model !== first?.model ||
+      revision !== first.revision ||
+      instruction !== first.instruction ||
+      dims !== first.dims,
+  )
+  if (other === undefined || first === undefined) return
+  const named = ({ name, model, revision }: typeof other) =>
+    `"${name}" has ${model}${revision === '' ? '' : `, revision ${revision.slice(0, 12)}`}`
+  throw new CodedError(
+    'MODELS_DIFFER',
+    `The models of the domains differ: ${named(first)}; ${named(other)}`,
+    {
+      hint: 'Search domains with one model together, and the others apart',
+      details: made.map(({ name, model, revision }) => ({ domain: name, model, revision })),
+    },
+  )
+}
