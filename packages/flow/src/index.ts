@@ -135,7 +135,7 @@ export {
   addGolden,
   clearGolden,
   compareGolden,
-  continueRun,
+  continueRuns,
   deleteGolden,
   type GoldenPage,
   type GoldenSubmission,
