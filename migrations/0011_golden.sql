@@ -73,15 +73,16 @@ create function millrace.probe_search(
 language plpgsql volatile
 as $$
 declare
+  options jsonb := jsonb_strip_nulls(jsonb_build_object('exact', exact, 'efSearch', ef_search))
+    || '{"mode": "dense", "thresholds": {"dense": null}}';
   started timestamptz;
 begin
-  perform set_config('enable_indexscan', case when exact then 'off' else 'on' end, true);
-  if ef_search is not null then perform set_config('hnsw.ef_search', ef_search::text, true); end if;
-  for n in 1 .. cardinality(queries) loop
+  for i in 1 .. coalesce(cardinality(queries), 0) loop
     started := clock_timestamp();
-    select array_agg(h.similarity order by h.ordinality) into similarities
-    from millrace.find_chunks(domain, queries[n], k, -1::real, '{}') with ordinality h;
+    select array_agg(h.dense_score order by h.dense_score desc) into similarities
+    from millrace.find_hits(domain, queries[i], null, k, options) h;
     ms := 1000 * extract(epoch from clock_timestamp() - started);
+    n := i;
     similarities := coalesce(similarities, '{}');
     return next;
   end loop;

@@ -438,6 +438,44 @@ for (const backend of backends().slice(0, 2)) {
         await engine.close()
       })
 
+      test('by words: no common ones, beaten, and by both cut before the fusion', async () => {
+        const sparse = { mode: 'sparse', threshold: null, k: 1 }
+        expect(await why('hours', sparse)).toMatchObject({ verdict: 'NO_COMMON_TERMS' })
+        expect(await why('refund', { ...sparse, query: 'parcel replacement and your card' })).toMatchObject({
+          verdict: 'BEATEN',
+          details: { rank: 2, rankedBy: 'sparse', exact: { sparse: { place: 2, chunks: 3 } } },
+        })
+        const hybrid = { mode: 'hybrid', threshold: null, k: 1 }
+        expect(await why('parcel', hybrid)).toMatchObject({ verdict: 'HIT', details: { rankedBy: 'hybrid' } })
+        expect(await why('refund', hybrid)).toMatchObject({ verdict: 'BEATEN', details: { rank: 2 } })
+        // Many with the same text, so that nothing has to be embedded.
+        await db.query(
+          `with made as (
+             insert into millrace.documents (domain_id, external_id, text, content_hash, ingestion_id, state, chunks)
+             select domain_id, 'copy-' || i, text, 'copy', ingestion_id, 'ready', 1
+             from millrace.documents, generate_series(1, 120) i where domain_id = $1 and external_id = 'parcel'
+             returning id
+           ), chunk as (
+             insert into millrace.chunks (document_id, generation_id, revision, ordinal, start_at, end_at, tokens, text_hash, text)
+             select m.id, c.generation_id, 1, 0, c.start_at, c.end_at, c.tokens, c.text_hash, c.text
+             from made m, millrace.chunks c join millrace.documents d on d.id = c.document_id
+             where d.domain_id = $1 and d.external_id = 'parcel'
+           )
+           insert into millrace.published (generation_id, document_id, revision, metadata)
+           select $2, id, 1, '{}' from made`,
+          [domain.id, domain.generationId],
+        )
+        const cut = await why('hours', hybrid)
+        expect(cut).toMatchObject({
+          verdict: 'CUT_IN_FUSION',
+          details: { candidates: 100, exact: { dense: { place: expect.any(Number), chunks: 123 } } },
+        })
+        expect(cut.sentence.en).toMatch(
+          /not among the best 100 by meaning \(place 12\d\) or by words \(place none\)/,
+        )
+        await db.query(`delete from millrace.documents where content_hash = 'copy'`)
+      })
+
       test('a search says what it missed when it is asked to explain', async () => {
         const ask = (more: object) =>
           world.call('POST', '/v1/domains/faq/search', {

@@ -20,6 +20,7 @@ import { benchPipeline } from './pipeline.js'
 import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
+import { benchRerank } from './search/rerank.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
@@ -44,6 +45,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/null': benchNull,
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
+  'search/rerank': benchRerank,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,

@@ -1,6 +1,6 @@
 import { RECALL_K_MAX, RECALL_SAMPLE_MAX } from '@millrace/flow'
 import { z } from 'zod'
-import { domainName } from './schemas.js'
+import { domainName, searchOptions } from './schemas.js'
 
 export const named = z.strictObject({ name: domainName })
 export const questionNamed = z.strictObject({ name: domainName, id: z.string() })
@@ -68,18 +68,23 @@ export const goldenPageQuery = z.strictObject({
 })
 export const clearedOut = z.object({ removed: z.int() })
 
-export const runIn = z.strictObject({
-  k: z.int().min(1).max(1_000).default(3).describe('Hits that count; the measures look at 10 in any case'),
-  mode: z.enum(['dense']).default('dense'),
-  threshold: z
-    .number()
-    .min(-1)
-    .max(1)
-    .nullable()
-    .optional()
-    .describe("Nothing is cut; what it would cut is counted. Left out: the domain's; null: none"),
-  note: z.string().max(2_000).nullable().optional(),
-})
+export const runIn = searchOptions
+  .pick({
+    mode: true,
+    fusion: true,
+    rerank: true,
+    threshold: true,
+    candidates: true,
+    efSearch: true,
+    exact: true,
+  })
+  .extend({
+    k: z.int().min(1).max(1_000).default(3).describe('Hits that count; the measures look at 10 in any case'),
+    threshold: searchOptions.shape.threshold.describe(
+      "Nothing is cut; what it would cut is counted. Left out: the domain's; null: none",
+    ),
+    note: z.string().max(2_000).nullable().optional(),
+  })
 
 const share = z.number().describe('0 to 1')
 const metrics = z
@@ -133,7 +138,13 @@ export const runOut = z.object({
   done: z.int(),
   k: z.int(),
   mode: z.string(),
+  rankedBy: z.string().describe('The score that ranked'),
+  fusion: z.union([z.string(), z.record(z.string(), z.unknown())]).nullable(),
+  rerank: z.object({ by: z.string(), top: z.int() }).nullable(),
   threshold: z.number().nullable(),
+  candidates: z.int().nullable(),
+  efSearch: z.int().nullable(),
+  exact: z.boolean(),
   model: z.string(),
   recipe: z.string().describe('Hash of all that decides the vectors'),
   note: z.string().nullable(),
@@ -197,7 +208,10 @@ export const recallQuery = z.strictObject({
     .transform((list) => list.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part))))
     .pipe(z.array(z.int().min(1).max(RECALL_K_MAX)).min(1).max(10))
     .describe('Whole numbers with commas between them'),
-  from: z.enum(['vectors']).default('vectors').describe('What is searched with: vectors that are stored'),
+  from: z
+    .enum(['vectors', 'queries'])
+    .default('vectors')
+    .describe('What is searched with: vectors that are stored, or the last queries that QUERY_LOG=text kept'),
   efSearch: z.coerce
     .number()
     .int()

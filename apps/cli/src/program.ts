@@ -9,6 +9,7 @@ import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addExplain } from './explain.js'
+import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
 import { within } from './numbers.js'
@@ -46,7 +47,8 @@ const { version } = z
   .parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed.`
+Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed,
+3 a golden run got worse than allowed.`
 
 const json = () => new Option('--json', 'print one JSON document on standard output')
 
@@ -113,6 +115,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGolden(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

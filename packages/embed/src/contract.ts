@@ -2,8 +2,8 @@ import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
 import type { Isolation } from './host.js'
 import type { ModelState } from './loads.js'
-import type { ModelManifest, Output } from './manifest.js'
-import type { LongTexts, WindowPooling } from './outputs.js'
+import type { ModelManifest } from './manifest.js'
+import type { EmbedOutput, LongTexts, WindowPooling } from './outputs.js'
 import type { TextKind } from './protocol.js'
 import type { Provider } from './provider.js'
 import type { EmbedResult } from './requests.js'
@@ -45,8 +45,8 @@ export interface EmbedRequest {
   readonly model: string
   readonly texts: readonly string[]
   readonly kind: TextKind
-  /** Default: dense. Each is computed only when it is asked for. */
-  readonly outputs?: readonly Output[] | undefined
+  /** Default: dense. Each is computed only when it is asked for; `terms` alone need no pass and no loaded model. */
+  readonly outputs?: readonly EmbedOutput[] | undefined
   /** Tokens of a window, special ones included, at most the model's limit. Default: that limit. */
   readonly window?: number | undefined
   /**

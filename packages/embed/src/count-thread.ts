@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { CodedError } from '@millrace/errors'
 import type { CountMessage, CountReply } from './counter.js'
 import { toPlain } from './plain.js'
+import { countTerms } from './terms.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
 
 // The entry of the thread that counts tokens; counter.ts starts it.
@@ -19,9 +20,19 @@ function tokenizerOf(dir: string): Promise<Tokenizer> {
   return opening
 }
 
-async function answer({ id, dir, texts }: CountMessage): Promise<CountReply> {
+async function answer({ id, dir, texts, terms }: CountMessage): Promise<CountReply> {
   try {
-    return { id, counts: await (await tokenizerOf(dir)).count(texts) }
+    const tokenizer = await tokenizerOf(dir)
+    if (terms === undefined) return { id, counts: await tokenizer.count(texts) }
+    const { before, after } = tokenizer.special
+    const special = before.length + after.length
+    const encoded = await tokenizer.encode(texts)
+    return {
+      id,
+      counts: encoded.map((ids) => ids.length + special),
+      terms: encoded.map((ids) => countTerms(ids.subarray(0, terms.tokensMax - special), tokenizer)),
+      special,
+    }
   } catch (error) {
     return { id, error: toPlain(error) }
   }

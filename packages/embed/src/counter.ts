@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { CodedError, messageOf } from '@millrace/errors'
+import type { SparseVector } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { PlainError } from './protocol.js'
 
@@ -8,20 +9,33 @@ export interface CountMessage {
   /** The model's folder. */
   readonly dir: string
   readonly texts: readonly string[]
+  /** Count terms too, of so many tokens at most, special ones included. */
+  readonly terms?: { readonly tokensMax: number }
 }
+
+/** Tokens of each text, special ones included, and where terms were asked for also those. */
+export interface Counts {
+  readonly counts: readonly number[]
+  readonly terms?: readonly SparseVector[]
+  /** How many of the tokens are special. */
+  readonly special?: number
+}
+
 export type CountReply =
-  | { readonly id: number; readonly counts: readonly number[] }
+  | (Counts & { readonly id: number })
   | { readonly id: number; readonly error: PlainError }
 
 /** Counts tokens in a thread of its own. */
 export interface Counter {
   /** @throws CodedError INVALID_TOKENIZER, ENGINE_CRASHED and ENGINE_CLOSED (retryable) */
   count(dir: string, texts: readonly string[]): Promise<number[]>
+  /** @throws the same */
+  terms(dir: string, texts: readonly string[], tokensMax: number): Promise<Required<Counts>>
   close(): Promise<void>
 }
 
 interface Waiting {
-  readonly resolve: (counts: number[]) => void
+  readonly resolve: (counts: Counts) => void
   readonly reject: (error: CodedError) => void
 }
 
@@ -51,7 +65,7 @@ export function createCounter(): Counter {
     let cause: unknown
     started.on('message', (reply: CountReply) => {
       if ('error' in reply) settle(reply.id)?.reject(fromPlain(reply.error))
-      else settle(reply.id)?.resolve([...reply.counts])
+      else settle(reply.id)?.resolve(reply)
     })
     started.on('error', (error) => {
       cause = error
@@ -68,16 +82,22 @@ export function createCounter(): Counter {
     return started
   }
 
+  const ask = (question: Omit<CountMessage, 'id'>): Promise<Counts> =>
+    new Promise((resolve, reject) => {
+      if (isClosed) return reject(closed())
+      thread ??= start()
+      const id = ++lastId
+      waiting.set(id, { resolve, reject })
+      thread.ref()
+      thread.postMessage({ id, ...question } satisfies CountMessage)
+    })
+
   return {
-    count: (dir, texts) =>
-      new Promise((resolve, reject) => {
-        if (isClosed) return reject(closed())
-        thread ??= start()
-        const id = ++lastId
-        waiting.set(id, { resolve, reject })
-        thread.ref()
-        thread.postMessage({ id, dir, texts } satisfies CountMessage)
-      }),
+    count: async (dir, texts) => [...(await ask({ dir, texts })).counts],
+    terms: async (dir, texts, tokensMax) => {
+      const { counts, terms = [], special = 0 } = await ask({ dir, texts, terms: { tokensMax } })
+      return { counts, terms, special }
+    },
     close: async () => {
       isClosed = true
       await thread?.terminate()

@@ -16,7 +16,7 @@ export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 
   checkRequest(request)
   requireEmbedder(manifest)
   const { outputs = ['dense'], window = manifest.tokensMax } = request
-  const missing = outputs.filter((output) => !manifest.outputs.includes(output))
+  const missing = outputs.filter((output) => output !== 'terms' && !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {
     throw new CodedError(
       'MISSING_OUTPUT',

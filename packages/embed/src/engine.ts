@@ -16,6 +16,7 @@ import { type EmbedResult, keepResult, type Request, takeSlices } from './reques
 import { checkRerank, QUERY_TOO_LONG, type RerankResult, requireReranker, sigmoid } from './reranked.js'
 import { unpackResults } from './results.js'
 import { openSpread } from './spread.js'
+import { embedTerms, isTermsOnly } from './terms-only.js'
 
 const ATTENTION_BUDGET = 1 << 20
 /** How long closing waits for the pass that is running before the thread is ended by force, in milliseconds. */
@@ -195,6 +196,10 @@ export function openEngine(
     embed: async (given) => {
       const { manifest } = modelOf(models, given.model)
       const encoding = encodingOf(manifest, given)
+      if (given.texts.length === 0) return []
+      if (isTermsOnly(encoding)) {
+        return embedTerms(counter, modelOf(models, given.model).dir, given.texts, encoding)
+      }
       const { kind, texts, signal } = given
       const priority = given.priority ?? (kind === 'query' ? 'interactive' : 'bulk')
       return submit({

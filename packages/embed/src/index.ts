@@ -25,7 +25,14 @@ export {
   type Task,
   variantsOf,
 } from './manifest.js'
-export type { ColbertVectors, LongTexts, SparseVector, Vectors, WindowPooling } from './outputs.js'
+export type {
+  ColbertVectors,
+  EmbedOutput,
+  LongTexts,
+  SparseVector,
+  Vectors,
+  WindowPooling,
+} from './outputs.js'
 export { dot, normalize, type Pooling } from './pool.js'
 export type { TextKind } from './protocol.js'
 export { checkProvider, PROVIDERS, type Provider } from './provider.js'
@@ -50,5 +57,6 @@ export {
   sparseScore,
 } from './scores.js'
 export { signScorer, signsOf, type TokenSigns } from './signs.js'
+export { countTerms, PAIRS_FROM, TERMS_MAX } from './terms.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'

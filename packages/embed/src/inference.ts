@@ -89,7 +89,7 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
     const outcomes = await runRows(
       session,
       batch.map(({ ids }) => ids),
-      new Set(batch.flatMap(({ text }) => text.encoding.outputs)),
+      new Set(batch.flatMap(({ text }) => text.encoding.outputs.filter((output) => output !== 'terms'))),
     )
     const ms = performance.now() - started
     const done: DoneText[] = []

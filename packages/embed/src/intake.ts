@@ -6,6 +6,7 @@ import type { PairsMessage, TextsMessage } from './protocol.js'
 import { queryTokensMax, queryTooLong } from './reranked.js'
 import type { DoneText } from './results.js'
 import type { RowOwner, Rows } from './rows.js'
+import { countTerms } from './terms.js'
 import { emptyText, instructed, openText, refusal, type Text, tooLong, windowsOf } from './texts.js'
 import type { Tokenizer } from './tokenizer.js'
 
@@ -34,6 +35,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     const refusals = message.texts.map(refusal)
     const given = message.texts.filter((_, i) => refusals[i] === undefined)
     const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
+    const bare = await withoutInstruction(message, given, tokenizer, manifest)
     if (dropped.has(message)) return []
     const special = tokenizer.special.before.length + tokenizer.special.after.length
     const { encoding } = message
@@ -42,6 +44,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     let next = 0
     for (const [i, error] of refusals.entries()) {
       const index = message.first + i
+      const own = bare?.[next]
       const ids = error === undefined ? encoded[next++] : undefined
       const tokens = (ids?.length ?? 0) + special
       if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
@@ -51,10 +54,10 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
         const all = windowsOf(ids, tokenizer, window)
         const windows = longTexts === 'truncate' ? all.slice(0, 1) : all
         const truncated = windows.length < all.length
-        rows.add(
-          openText(message, { index, tokens, windows: windows.length, truncated, encoding, isPair: false }),
-          windows,
-        )
+        const said = truncated ? ids.subarray(0, window - special) : ids
+        const terms = wantsTerms(message) ? countTerms(own ?? said, tokenizer) : undefined
+        const text = { index, tokens, windows: windows.length, truncated, encoding, isPair: false, terms }
+        rows.add(openText(message, text), windows)
       }
     }
     return done
@@ -83,7 +86,15 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
       }
       const windows = pairWindows(query, ids, template, manifest.tokensMax)
       const tokens = specials + query.length + ids.length
-      const text = { index, tokens, windows: windows.length, truncated: false, encoding: LOGIT, isPair: true }
+      const text = {
+        index,
+        tokens,
+        windows: windows.length,
+        truncated: false,
+        encoding: LOGIT,
+        isPair: true,
+        terms: undefined,
+      }
       rows.add(openText(message, text), windows)
     }
     return done
@@ -113,6 +124,22 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
 
 /** What a model that reranks gives stands where others give the dense vector. */
 const LOGIT: Encoding = { outputs: ['dense'], window: 0, windowPooling: 'max', longTexts: 'pool' }
+
+const wantsTerms = ({ encoding }: TextsMessage): boolean => encoding.outputs.includes('terms')
+
+/**
+ * The texts' own tokens, where terms are wanted and the model is given an instruction before each: nobody looks for its
+ * words. Undefined: those that are there will do.
+ */
+async function withoutInstruction(
+  message: TextsMessage,
+  texts: readonly string[],
+  tokenizer: Tokenizer,
+  manifest: ModelManifest,
+): Promise<Int32Array[] | undefined> {
+  const isInstructed = instructed('', message.kind, manifest) !== ''
+  return wantsTerms(message) && isInstructed ? tokenizer.encode(texts) : undefined
+}
 
 const refused = ({ request }: RowOwner, index: number, outcome: CodedError): DoneText => ({
   request,

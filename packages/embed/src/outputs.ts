@@ -22,7 +22,12 @@ export interface Vectors {
   readonly dense: Float32Array
   readonly sparse?: SparseVector
   readonly colbert?: ColbertVectors
+  /** How often each term is in it: `countTerms`. */
+  readonly terms?: SparseVector
 }
+
+/** What can be asked for: what the model gives, and the counts of its own tokens, which any model has. */
+export type EmbedOutput = Output | 'terms'
 
 /** What a caller wants of a text longer than its window: all of it, pooled; an error; or only its beginning. */
 export type LongTexts = 'pool' | 'refuse' | 'truncate'
@@ -30,7 +35,7 @@ export type WindowPooling = 'mean' | 'max'
 
 /** How texts are to be encoded. */
 export interface Encoding {
-  readonly outputs: readonly Output[]
+  readonly outputs: readonly EmbedOutput[]
   /** Tokens of a window, special ones included. */
   readonly window: number
   readonly windowPooling: WindowPooling

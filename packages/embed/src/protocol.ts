@@ -59,9 +59,9 @@ export type FromThread =
 export interface ResultsMessage {
   readonly type: 'results'
   readonly results: readonly TextResult[]
-  /** Of each result that has vectors, in order: dense, weights of sparse, colbert. Handed over, not copied. */
+  /** Of each result that has vectors, in order: dense, weights of sparse, colbert, counts of terms. Handed over, not copied. */
   readonly floats: Float32Array<ArrayBuffer>
-  /** Token ids of the sparse vectors, in order. */
+  /** Token ids of the sparse vectors and the terms, in order. */
   readonly ids: Int32Array<ArrayBuffer>
   readonly pass: PassFigures
 }
@@ -78,6 +78,7 @@ export interface TextResult {
   /** How many numbers it has of each. */
   readonly dense?: number
   readonly sparse?: number
+  readonly terms?: number
   readonly colbert?: { readonly count: number; readonly dims: number }
 }
 

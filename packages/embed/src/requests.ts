@@ -9,6 +9,8 @@ export interface Embedded {
   readonly vector: Float32Array
   readonly sparse?: SparseVector
   readonly colbert?: ColbertVectors
+  /** How often each term is in the text: `weights` are counts. */
+  readonly terms?: SparseVector
   /** Of the whole text, special tokens included once. */
   readonly tokens: number
   /** More than 1: the text is longer than a window, and the vector is that of its windows, pooled. */

@@ -23,18 +23,23 @@ export function packResults(texts: readonly DoneText[], pass: PassFigures = NO_P
   const results = texts.map(({ request, index, tokens, windows, truncated, outcome }): TextResult => {
     const text = { request, index, tokens, windows, truncated }
     if (outcome instanceof CodedError) return { ...text, error: toPlain(outcome) }
-    const { dense, sparse, colbert } = outcome
+    const { dense, sparse, colbert, terms } = outcome
     floats.push(dense)
     if (sparse !== undefined) {
       floats.push(sparse.weights)
       ids.push(sparse.ids)
     }
     if (colbert !== undefined) floats.push(colbert.values)
+    if (terms !== undefined) {
+      floats.push(terms.weights)
+      ids.push(terms.ids)
+    }
     return {
       ...text,
       dense: dense.length,
       ...(sparse === undefined ? {} : { sparse: sparse.ids.length }),
       ...(colbert === undefined ? {} : { colbert: { count: colbert.count, dims: colbert.dims } }),
+      ...(terms === undefined ? {} : { terms: terms.ids.length }),
     }
   })
   return {
@@ -64,7 +69,7 @@ export function* unpackResults({ results, floats, ids }: ResultsMessage): Genera
   // Copies: a view would keep the vectors of the whole batch in memory, and posting it would send them all.
   const takeFloats = takerOf(floats)
   const takeIds = takerOf(ids)
-  for (const { error, dense, sparse, colbert, ...text } of results) {
+  for (const { error, dense, sparse, colbert, terms, ...text } of results) {
     if (error !== undefined) {
       yield { ...text, outcome: fromPlain(error) }
       continue
@@ -75,6 +80,7 @@ export function* unpackResults({ results, floats, ids }: ResultsMessage): Genera
       ...(colbert === undefined
         ? {}
         : { colbert: { ...colbert, values: takeFloats(colbert.count * colbert.dims) } }),
+      ...(terms === undefined ? {} : { terms: { weights: takeFloats(terms), ids: takeIds(terms) } }),
     }
     yield { ...text, outcome: vectors }
   }

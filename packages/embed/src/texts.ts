@@ -27,6 +27,7 @@ export interface Text extends RowOwner {
   readonly encoding: Encoding
   /** It is scored with a query: what the model gives is a logit, and the best window counts. */
   readonly isPair: boolean
+  readonly terms: SparseVector | undefined
   /** Of the windows that are through, in their place. */
   readonly parts: (WindowPart | undefined)[]
   error?: CodedError
@@ -81,7 +82,7 @@ export function windowsOf(ids: Int32Array, { special }: Tokenizer, window: numbe
 /** A text on its way; `tokens` as in the result. */
 export const openText = (
   { request, model, priority }: RowOwner,
-  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated' | 'encoding' | 'isPair'>,
+  text: Pick<Text, 'index' | 'tokens' | 'windows' | 'truncated' | 'encoding' | 'isPair' | 'terms'>,
 ): Text => ({ request, model, priority, ...text, windowsLeft: text.windows, parts: [] })
 
 /**
@@ -98,7 +99,7 @@ export function addWindow(text: Text, window: number, outcome: RowOutcome, token
 }
 
 /** The vectors of a text whose windows are all through, those that were asked for, or why it has none. */
-export function outcomeOf({ error, parts, encoding, isPair }: Text): RowOutcome {
+export function outcomeOf({ error, parts, encoding, isPair, terms }: Text): RowOutcome {
   if (error !== undefined) return error
   const windows = parts.filter((part) => part !== undefined)
   const { outputs, windowPooling } = encoding
@@ -111,6 +112,7 @@ export function outcomeOf({ error, parts, encoding, isPair }: Text): RowOutcome 
     dense: outputs.includes('dense') ? pooled(windows, windowPooling) : new Float32Array(),
     ...(outputs.includes('sparse') ? { sparse: mergeSparse(sparse) } : {}),
     ...(outputs.includes('colbert') ? { colbert: joinColbert(colbert) } : {}),
+    ...(terms === undefined ? {} : { terms }),
   })
 }
 

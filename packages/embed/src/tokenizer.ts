@@ -13,6 +13,8 @@ export interface Tokenizer {
   readonly pair: PairTemplate | undefined
   /** Stands for what the vocabulary does not have; undefined where there is no such token. */
   readonly unknownId: number | undefined
+  /** Whether that token is one Chinese character. */
+  readonly isIdeograph: (id: number) => boolean
   /** The largest id that it can give. */
   readonly largestId: number
   /**
@@ -50,7 +52,7 @@ const bare = { addSpecialTokens: false }
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const file = join(dir, 'tokenizer.json')
   try {
-    const { json, unknownId, largestId } = withoutMarkup(await readFile(file, 'utf8'))
+    const { json, unknownId, largestId, isIdeograph } = withoutMarkup(await readFile(file, 'utf8'))
     const native = Native.fromString(json)
     // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
     native.disableTruncation()
@@ -61,6 +63,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
       special,
       pair: await pairTemplate(native),
       unknownId,
+      isIdeograph,
       largestId,
       count: async (texts) => {
         const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
@@ -99,7 +102,9 @@ const tokenizerFile = z.looseObject({
  * still find "<s>" in a text as a piece like any other, so the piece gets a name that no text has: U+0000 is
  * refused in texts.
  */
-function withoutMarkup(file: string): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId'> {
+function withoutMarkup(
+  file: string,
+): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId' | 'isIdeograph'> {
   const parsed = tokenizerFile.parse(JSON.parse(file))
   const { vocab, unk_token, unk_id } = parsed.model
   const idOf = (content: string, id: number) =>
@@ -114,8 +119,21 @@ function withoutMarkup(file: string): { json: string } & Pick<Tokenizer, 'unknow
   const unknownId = unk_id ?? (Array.isArray(vocab) || unk_token == null ? undefined : vocab[unk_token])
   const ids = [...(Array.isArray(vocab) ? vocab.keys() : Object.values(vocab)), ...kept.map(({ id }) => id)]
   const largestId = ids.reduce((most, id) => Math.max(most, id), 0)
-  return { json: JSON.stringify({ ...parsed, added_tokens: kept }), unknownId, largestId }
+  const ideographs = new Set(
+    Array.isArray(vocab)
+      ? vocab.flatMap(([piece], id) => (IDEOGRAPH.test(piece) ? [id] : []))
+      : Object.entries(vocab).flatMap(([piece, id]) => (IDEOGRAPH.test(piece) ? [id] : [])),
+  )
+  return {
+    json: JSON.stringify({ ...parsed, added_tokens: kept }),
+    unknownId,
+    largestId,
+    isIdeograph: (id) => ideographs.has(id),
+  }
 }
+
+/** Alone, or after WordPiece's sign that it is inside a word, or SentencePiece's that one begins. */
+const IDEOGRAPH = /^(##|\u2581)?\p{Script=Han}$/u
 
 /** Finds them by encoding a text with and without. */
 async function specialTokens(native: Native): Promise<Tokenizer['special']> {

@@ -52,7 +52,14 @@ export {
 export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
-export { DEFAULT_FUSIONS, FUSIONS, type Fusion, fusionOf } from './search/fusion.js'
+export {
+  DEFAULT_FUSIONS,
+  FUSIONS,
+  type Fusion,
+  type FusionName,
+  fusionOf,
+  type Lexical,
+} from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,

@@ -13,10 +13,11 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { dot, embedAll, openEngine, readFolder } from '@millrace/embed'
-import { checkFolder, type ImportOptions, importModel } from '@millrace/models'
+import { checkFolder, type ImportOptions, importModel, listModels, quantizeModel } from '@millrace/models'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { MINILM, MODELS_DIR, sharedFile } from '../../embed/test/models.js'
+import { CROSS_ENCODER, makeCountingReranker } from '../../embed/test/rerankers.js'
 
 let root: string
 let modelsDir: string
@@ -347,20 +348,51 @@ test.skipIf(m2v === undefined)(
   },
 )
 
-const cross = sharedFile(
-  'models/fixtures-random/tiny-xlmr-cross-encoder.onnx',
-  'the refusal of a cross-encoder',
-)
-test.skipIf(cross === undefined)(
-  'a cross-encoder gives no vectors, and is refused with what it gives',
-  async () => {
-    await mkdir(source)
-    await copyFile(cross ?? '', join(source, 'model.onnx'))
-    await copyFile((cross ?? '').replace(/\.onnx$/, '.tokenizer.json'), join(source, 'tokenizer.json'))
-    await write('config.json', { model_type: 'xlm-roberta', pad_token_id: 1, max_position_embeddings: 64 })
-    await expect(bring({ pooling: 'cls' })).rejects.toMatchObject({
-      code: 'INVALID_GRAPH',
-      message: expect.stringContaining('logits float32 [3, 1]'),
+describe('a cross-encoder', () => {
+  const config = { model_type: 'xlm-roberta', max_position_embeddings: 64, pad_token_id: 1 }
+
+  test.skipIf(CROSS_ENCODER === undefined)(
+    'is recognised by its one number a pair, and reranks',
+    async () => {
+      await mkdir(source)
+      await copyFile(CROSS_ENCODER?.graph ?? '', join(source, 'model.onnx'))
+      await copyFile(CROSS_ENCODER?.tokenizer ?? '', join(source, 'tokenizer.json'))
+      await write('config.json', config)
+      const { dir, folder, notes } = await bring()
+      expect(folder).toMatchObject({
+        task: 'rerank',
+        dims: 1,
+        outputs: [],
+        tokensMax: 62,
+        variants: [{ precision: 'float32', batchInvariant: true, onnx: { output: 'logits' } }],
+      })
+      expect(notes[0]).toBe("reranks: the graph's logits is one number a pair of texts, and no vector")
+      expect(readFolder(dir)).toEqual(folder)
+      expect(listModels([modelsDir]).find(({ id }) => id === 'mine')).toMatchObject({
+        task: 'rerank',
+        outputs: [],
+      })
+      await expect(quantizeModel(dir)).rejects.toMatchObject({ code: 'NOT_AN_EMBEDDER' })
+      await expect(bring({ id: 'other', pooling: 'mean' })).rejects.toMatchObject({
+        code: 'INVALID_GRAPH',
+        message: expect.stringContaining('no vectors to pool'),
+      })
+    },
+  )
+
+  test('with token types too; without a template for pairs it is refused', async () => {
+    await makeCountingReranker(root, 'source')
+    await rm(join(source, 'manifest.json'))
+    await write('config.json', { model_type: 'bert', max_position_embeddings: 64 })
+    expect((await bring()).folder).toMatchObject({
+      task: 'rerank',
+      tokensMax: 64,
+      variants: [{ onnx: { inputs: { types: 'token_type_ids' } } }],
     })
-  },
-)
+    await change('tokenizer.json', { post_processor: null })
+    await expect(bring({ id: 'other' })).rejects.toMatchObject({
+      code: 'OTHER_TOKENIZER',
+      message: expect.stringContaining('how a query and a text are read together'),
+    })
+  })
+})

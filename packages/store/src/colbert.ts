@@ -72,23 +72,3 @@ export const readColbert = (
     `select text_hash as hash, tokens, dims, bits from ${colbertTable(generationId)} where text_hash = any($1)`,
     [hashes],
   )
-
-/** A chunk's text as it is embedded: `context` and then `text`. */
-export interface ChunkText {
-  readonly hash: Buffer
-  readonly context: string
-  readonly text: string
-}
-
-/** The texts of these hashes, each once, in no order; those that no chunk has any more are left out. */
-export const readTexts = (
-  on: Session,
-  generationId: number,
-  hashes: readonly Buffer[],
-): Promise<ChunkText[]> =>
-  on.query<ChunkText>(
-    `select distinct on (text_hash) text_hash as hash, context, text from millrace.chunks
-     where generation_id = $1 and text_hash = any($2)
-     order by text_hash`,
-    [generationId, hashes],
-  )

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { codeOf } from '@millrace/errors'
+import { createColbert, dropColbert } from './colbert.js'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import { createTerms, dropTerms } from './terms.js'
 import { createVectors, dropVectors } from './vectors.js'
 
 /** A threshold and levels, and what they were set for. */
@@ -130,6 +132,8 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
       ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
     ])
     await createVectors(tx, generation.id, given.dims)
+    if (outputs.includes('sparse')) await createTerms(tx, generation.id)
+    if (outputs.includes('colbert')) await createColbert(tx, generation.id)
     await createView(tx, given.name, generation.id)
     return getDomain(tx, given.name)
   })
@@ -227,6 +231,8 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
     for (const { id } of held) {
       await stopBuilding(tx, id)
       await dropVectors(tx, id)
+      await dropTerms(tx, id)
+      await dropColbert(tx, id)
     }
     await tx.query('delete from millrace.generations where domain_id = $1', [domain.id])
     await tx.query('delete from millrace.documents where domain_id = $1', [domain.id])
@@ -255,6 +261,12 @@ export interface GenerationModel {
   readonly revision: string
   /** How the windows of a long text become one vector; null: as the model does it. */
   readonly pooling: 'mean' | 'max' | null
+  /** What is kept of a text. */
+  readonly outputs: readonly TextOutput[]
+  /** What sparse is; null: not kept. */
+  readonly lexical: Lexical | null
+  /** Tokens of a chunk at most. */
+  readonly chunkTokens: number | null
 }
 
 /** Undefined when the generation is gone. */
@@ -263,7 +275,9 @@ export async function generationModel(
   generationId: number,
 ): Promise<GenerationModel | undefined> {
   const found = await on.query<GenerationModel>(
-    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling from millrace.generations where id = $1`,
+    `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling,
+       outputs, lexical, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
+     from millrace.generations where id = $1`,
     [generationId],
   )
   return found[0]

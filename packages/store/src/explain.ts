@@ -1,7 +1,7 @@
 import { codeOf } from '@millrace/errors'
 import { toSql } from 'pgvector'
 import type { Db, Session } from './connect.js'
-import { type Terms, termsToSql } from './search.js'
+import { type Terms, toSparsevec } from './terms.js'
 
 /** A query as it is compared: null where it has nothing for a kind of score. */
 export interface ComparedQuery {
@@ -80,7 +80,7 @@ export interface ChunkScores {
 
 const parametersOf = ({ vector, terms }: ComparedQuery) => [
   vector === null ? null : toSql(Array.from(vector)),
-  terms === null ? null : termsToSql(terms),
+  terms === null ? null : toSparsevec(terms),
 ]
 
 /** What the chunks of a document score, without the index. */

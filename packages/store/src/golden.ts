@@ -1,4 +1,3 @@
-import { toSql } from 'pgvector'
 import { type Db, one, type Session, type Tx } from './connect.js'
 
 /** A question, what it may be limited to, and the documents that answer it. */
@@ -528,41 +527,3 @@ export const comparableOf = (on: Session, runId: number): Promise<Comparable[]> 
      from millrace.golden_results where run_id = $1 order by position`,
     [runId],
   )
-
-export interface BatchHit {
-  readonly documentId: string
-  readonly title: string | null
-  readonly score: number
-  readonly rankedBy: string
-  readonly level: { readonly key: string; readonly isLast: boolean } | null
-}
-
-/** The first `k` of each query, without a threshold, in one statement; SQLSTATEs are those of a search. */
-export async function rankBatch(
-  on: Session,
-  batch: {
-    readonly domain: string
-    readonly k: number
-    readonly queries: readonly {
-      readonly vector: Float32Array
-      readonly filter: Readonly<Record<string, unknown>>
-    }[]
-  },
-): Promise<readonly (readonly BatchHit[])[]> {
-  const rows = await on.query<{ n: number } & BatchHit>(
-    `select q.n::int, h.document_id as "documentId", h.title, h.similarity as score, 'dense' as "rankedBy",
-       jsonb_build_object('key', h.level ->> 'key', 'isLast', h.level -> 'above' = 'null') as level
-     from unnest($2::text[], $3::jsonb[]) with ordinality as q (vector, filter, n)
-     cross join lateral millrace.find_chunks($1, q.vector::vector, $4, -1::real, q.filter) with ordinality as h
-     order by q.n, h.ordinality`,
-    [
-      batch.domain,
-      batch.queries.map(({ vector }) => toSql(Array.from(vector))),
-      batch.queries.map(({ filter }) => JSON.stringify(filter)),
-      batch.k,
-    ],
-  )
-  const found: BatchHit[][] = batch.queries.map(() => [])
-  for (const { n, ...hit } of rows) found[n - 1]?.push(hit)
-  return found
-}

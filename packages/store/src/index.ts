@@ -9,14 +9,12 @@ export {
   resumeDocuments,
 } from './cancel.js'
 export {
-  type ChunkText,
   type ColbertRow,
   colbertTable,
   createColbert,
   dropColbert,
   insertColbert,
   readColbert,
-  readTexts,
 } from './colbert.js'
 export {
   type Db,
@@ -89,7 +87,6 @@ export {
 } from './files.js'
 export {
   type AbsentDocument,
-  type BatchHit,
   type Comparable,
   claimRun,
   clearGolden,
@@ -119,7 +116,6 @@ export {
   RUNS_KEPT,
   type RunRow,
   type RunState,
-  rankBatch,
   releaseRun,
   storeResults,
   type WaitingQuestion,
@@ -179,7 +175,14 @@ export {
   type UsualQuery,
 } from './queries.js'
 export { type Standing, standings } from './reasons.js'
-export { type IndexFacts, indexFacts, type Probe, probeSearch, sampleVectors } from './recall.js'
+export {
+  type IndexFacts,
+  indexFacts,
+  type Probe,
+  probeSearch,
+  sampleQueries,
+  sampleVectors,
+} from './recall.js'
 export type {
   DocumentState,
   IngestionState,
@@ -201,8 +204,6 @@ export {
   findHits,
   type HitQuery,
   type Nothing,
-  type Terms,
-  termsToSql,
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
@@ -231,6 +232,17 @@ export {
   takeSweep,
 } from './sweep.js'
 export { countSource, syncSources } from './sync.js'
+export {
+  createTerms,
+  dropTerms,
+  insertTerms,
+  refreshTermCounts,
+  TERMS_OF_A_TEXT_MAX,
+  type Terms,
+  type TermsRow,
+  termsTable,
+  toSparsevec,
+} from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,

@@ -1,4 +1,5 @@
 import { type Db, one, type Session } from './connect.js'
+import { indexTerms, termsTable } from './terms.js'
 import { vectorsTable } from './vectors.js'
 
 export interface IndexPolicy {
@@ -54,8 +55,8 @@ export async function stopBuilding(on: Session, generationId: number): Promise<v
   if (on.kind === 'embedded') return
   await on.query(
     `select pg_cancel_backend(pid) from pg_stat_progress_create_index
-     where datname = current_database() and relid = to_regclass($1)`,
-    [vectorsTable(generationId)],
+     where datname = current_database() and relid in (to_regclass($1), to_regclass($2))`,
+    [vectorsTable(generationId), termsTable(generationId)],
   )
 }
 
@@ -100,6 +101,7 @@ async function build(
         `create index concurrently ${index} on ${vectorsTable(generationId)} using hnsw (embedding vector_ip_ops)`,
       )
     }
+    await indexTerms(client, generationId)
     await client.query('update millrace.generations set indexed_at = now() where id = $1', [generationId])
     return generationId
   } catch (error) {

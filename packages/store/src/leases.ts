@@ -1,6 +1,7 @@
 import { deleteUnwanted } from './cancel.js'
 import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
+import { insertTerms, type TermsRow } from './terms.js'
 import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
 /** Vectors and chunks are worked out again from documents and pending, should their commit be lost. */
@@ -256,6 +257,8 @@ export function storeLease(
   lease: Lease,
   result: {
     readonly vectors: readonly VectorRow[]
+    /** Of the same texts, where the generation keeps them. */
+    readonly terms?: readonly TermsRow[]
     readonly failed: readonly FailedText[]
     readonly done: boolean
   },
@@ -271,8 +274,11 @@ export function storeLease(
       result.vectors.map((row) => row.hash),
     )
     const wanted = new Map(taken.map((row) => [row.hash.toString('hex'), row]))
-    const fresh = result.vectors.filter((row) => wanted.get(row.hash.toString('hex'))?.stored === false)
-    await insertVectors(tx, lease.generationId, fresh)
+    const isFresh = ({ hash }: { readonly hash: Buffer }) =>
+      wanted.get(hash.toString('hex'))?.stored === false
+    await insertVectors(tx, lease.generationId, result.vectors.filter(isFresh))
+    // Whatever else is kept of a text goes with its vector: there is either all of it or nothing.
+    await insertTerms(tx, lease.generationId, (result.terms ?? []).filter(isFresh))
     await failTexts(tx, lease, result.failed)
     const hashes = taken.map((row) => row.hash)
     await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))

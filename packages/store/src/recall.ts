@@ -2,50 +2,28 @@ import { toSql } from 'pgvector'
 import { type Db, one, type Session } from './connect.js'
 import { vectorsTable } from './vectors.js'
 
-/** The index of a domain's vectors as Postgres has it; null: there is none that is valid. */
+/** The index of a domain's vectors. */
 export interface IndexFacts {
+  /** What it was built with; null: there is none. */
   readonly built: { readonly m: number; readonly efConstruction: number } | null
-  /** What a search looks at unless it says otherwise. */
-  readonly efSearch: number
   /** As Postgres estimates it, where it was counted at all. */
   readonly vectors: number
 }
 
-/** pgvector's defaults (its README, "HNSW"). */
-const M = 16
-const EF_CONSTRUCTION = 64
-const EF_SEARCH = 40
+/** What an index has that was built before its settings were kept: pgvector's defaults (its README, "HNSW"). */
+const BUILT_BEFORE = { m: 16, efConstruction: 64 }
 
 export async function indexFacts(on: Session, generationId: number): Promise<IndexFacts> {
   const table = vectorsTable(generationId)
-  const rows = await on.query<{
-    options: string[] | null
-    isBuilt: boolean
-    ef: string | null
-    rows: number
-  }>(
-    `select i.indexrelid is not null as "isBuilt", c.reloptions as options,
-       current_setting('hnsw.ef_search', true) as ef,
+  const rows = await on.query<{ built: IndexFacts['built'] | null; isBuilt: boolean; rows: number }>(
+    `select g.indexed_at is not null as "isBuilt", g.index_built as built,
        case when t.reltuples > 0 then t.reltuples::int8 else (select count(*) from ${table}) end as rows
-     from pg_class t
-     left join pg_index i on i.indrelid = t.oid and i.indisvalid
-       and i.indexrelid = to_regclass($2)
-     left join pg_class c on c.oid = i.indexrelid
-     where t.oid = to_regclass($1)`,
-    [table, `${table}_hnsw`],
+     from millrace.generations g join pg_class t on t.oid = to_regclass($2)
+     where g.id = $1`,
+    [generationId, table],
   )
-  const found = one(rows, 'the table of vectors')
-  const option = (name: string, fallback: number) => {
-    const given = found.options?.find((entry) => entry.startsWith(`${name}=`))
-    return given === undefined ? fallback : Number(given.slice(name.length + 1))
-  }
-  return {
-    built: found.isBuilt
-      ? { m: option('m', M), efConstruction: option('ef_construction', EF_CONSTRUCTION) }
-      : null,
-    efSearch: found.ef === null ? EF_SEARCH : Number(found.ef),
-    vectors: found.rows,
-  }
+  const { isBuilt, built, rows: vectors } = one(rows, 'the table of vectors')
+  return { built: isBuilt ? (built ?? BUILT_BEFORE) : null, vectors }
 }
 
 /** Below so many rows all of them are shuffled; above, pages are drawn first. */
@@ -53,20 +31,37 @@ const SHUFFLED_MAX = 20_000
 /** Rows drawn for each that is wanted: pages hold different numbers of them. */
 const DRAWN = 5
 
-/** Some of the stored vectors, at random, as pgvector writes them. */
+/** Some of the stored vectors, at random, as pgvector writes them; of a form with codes, as they are searched. */
 export async function sampleVectors(
   on: Session,
-  generationId: number,
+  domain: { readonly generationId: number; readonly storage: string; readonly dims: number },
   { vectors, limit }: { readonly vectors: number; readonly limit: number },
 ): Promise<string[]> {
   const percent = Math.min(100, (100 * limit * DRAWN) / Math.max(1, vectors))
   const drawn = vectors > SHUFFLED_MAX ? `tablesample system (${percent})` : ''
+  const expression = one(
+    await on.query<{ sql: string }>(`select millrace.embedding_sql($1, $2, 'v') as sql`, [
+      domain.storage,
+      domain.dims,
+    ]),
+    'how a vector is read',
+  )
   const rows = await on.query<{ vector: string }>(
-    `select v.embedding::text as vector from ${vectorsTable(generationId)} v ${drawn}
+    `select (${expression.sql})::text as vector from ${vectorsTable(domain.generationId)} v ${drawn}
      where v.orphaned_at is null order by random() limit $1`,
     [limit],
   )
   return rows.map(({ vector }) => vector)
+}
+
+/** The texts that were asked last, each once. None where only hashes are kept. */
+export async function sampleQueries(on: Session, domainId: number, limit: number): Promise<string[]> {
+  const rows = await on.query<{ query: string }>(
+    `select query from millrace.queries where domain_id = $1 and query is not null
+     group by query order by max(id) desc limit $2`,
+    [domainId, limit],
+  )
+  return rows.map(({ query }) => query)
 }
 
 export interface Probe {

@@ -1,6 +1,7 @@
 import { toSql } from 'pgvector'
 import type { Session } from './connect.js'
 import type { Metadata, Place, ScoreKind, SearchMode } from './schema.js'
+import { type Terms, toSparsevec } from './terms.js'
 
 /** How the ranks or scores of several kinds become one. */
 export type FusionRow =
@@ -11,12 +12,6 @@ export type FusionRow =
       readonly sparse: number
       readonly colbert?: number | undefined
     }
-
-/** Terms of a text: token ids ascending, and what each counts. */
-export interface Terms {
-  readonly ids: Int32Array
-  readonly weights: Float32Array
-}
 
 export interface HitQuery {
   readonly domain: string
@@ -59,13 +54,6 @@ export interface FoundHit {
   readonly chunkText: string
 }
 
-/** The number of different terms that a sparse vector may have, and more than any vocabulary. */
-export const TERM_SPACE = 1_000_000_000
-
-/** As pgvector writes a sparse vector: elements from 1. */
-export const termsToSql = ({ ids, weights }: Terms): string =>
-  `{${Array.from(ids, (id, i) => `${id + 1}:${weights[i] ?? 0}`).join(',')}}/${TERM_SPACE}`
-
 /** The same function that people call in SQL. Errors carry SQLSTATE 22023 (a wrong value) or P0002 (no domain). */
 export async function findHits(on: Session, query: HitQuery): Promise<FoundHit[]> {
   const { domain, vector, terms, k, ...options } = query
@@ -81,7 +69,7 @@ export async function findHits(on: Session, query: HitQuery): Promise<FoundHit[]
     [
       domain,
       vector === null ? null : toSql(Array.from(vector)),
-      terms === null ? null : termsToSql(terms),
+      terms === null ? null : toSparsevec(terms),
       k,
       JSON.stringify(options),
     ],

@@ -1,6 +1,7 @@
 import { toSql } from 'pgvector'
 import type { Session, Tx } from './connect.js'
 import { bytea, column, copyRows, vector } from './copy.js'
+import { besidesOf } from './terms.js'
 
 /** A text's hash and its unit-length vector. */
 export interface VectorRow {
@@ -68,19 +69,23 @@ export async function clearMarks(tx: Tx, generationId: number, hashes: readonly 
   )
 }
 
-/** Deletes vectors marked before `graceSeconds` ago and still unused; returns how many. */
+/** Deletes vectors marked before `graceSeconds` ago and still unused, and what is kept beside them; returns how many. */
 export async function deleteOrphans(
   on: Session,
   generationId: number,
   graceSeconds: number,
 ): Promise<number> {
+  const besides = await besidesOf(on, generationId)
+  const withThem = besides.map(
+    (table, i) => `, beside_${i} as (delete from ${table} b using gone where b.text_hash = gone.text_hash)`,
+  )
   const deleted = await on.query<{ count: number }>(
     `with gone as (
        delete from ${vectorsTable(generationId)} v
        where v.orphaned_at < now() - make_interval(secs => $2)
          and not exists (select 1 from millrace.chunks c where c.generation_id = $1 and c.text_hash = v.text_hash)
-       returning 1
-     )
+       returning v.text_hash
+     )${withThem.join('')}
      select count(*)::int as count from gone`,
     [generationId, graceSeconds],
   )

@@ -243,6 +243,11 @@ function show(run: Run): z.infer<typeof runOut> {
     questions: run.questions,
     done: run.done,
     ...settings,
+    rerank: settings.rerank === null ? null : { ...settings.rerank },
+    fusion:
+      typeof settings.fusion === 'object' && settings.fusion !== null
+        ? { ...settings.fusion }
+        : settings.fusion,
     model: run.model,
     recipe: run.recipeHash,
     note: run.note,

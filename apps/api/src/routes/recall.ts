@@ -29,11 +29,10 @@ export const recallRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       }
       isRunning = true
       try {
-        const { from, ...wishes } = request.query
-        const { recall, notes, ...measured } = await measureRecall(deps, domain, wishes)
+        const { recall, notes, ...measured } = await measureRecall(deps, domain, request.query)
         return {
           domain: domain.name,
-          from,
+          from: request.query.from,
           ...measured,
           recall: recall.map((one) => ({ ...one })),
           notes: [...notes],

@@ -4,7 +4,9 @@ import type { Engine, EngineLog } from '../contract.js'
 import { encodingOf } from '../encoding.js'
 import { createLoads } from '../loads.js'
 import type { RemoteManifest } from '../manifest.js'
+import type { EmbedResult } from '../requests.js'
 import { addStats } from '../stats.js'
+import { isTermsOnly } from '../terms-only.js'
 import { REMOTE_DEPS, type RemoteDeps } from './client.js'
 import { aborted, closed, shown } from './errors.js'
 import { openRemote, type Remote } from './remote.js'
@@ -87,11 +89,19 @@ export function withRemotes(
     embed: async (given) => {
       const found = remoteOf(models, given.model)
       if (found === undefined) return local.embed(given)
-      encodingOf(found.manifest, given)
+      const encoding = encodingOf(found.manifest, given)
       if (given.texts.length === 0) return []
+      if (isTermsOnly(encoding)) return local.embed(given)
       // What the caller does with its list meanwhile is its own affair.
       const request = { ...given, texts: [...given.texts] }
-      return (await load(found, request.signal)).embed(request)
+      const remote = await load(found, request.signal)
+      if (!encoding.outputs.includes('terms')) return remote.embed(request)
+      const outputs = encoding.outputs.filter((output) => output !== 'terms')
+      const [results, counted] = await Promise.all([
+        remote.embed({ ...request, outputs }),
+        local.embed({ ...request, outputs: ['terms'] }),
+      ])
+      return results.map((result, i) => withTerms(result, counted[i]))
     },
     stats: () =>
       [...remotes.values()].reduce((sums, remote) => addStats(sums, remote.stats()), local.stats()),
@@ -102,6 +112,13 @@ export function withRemotes(
       await local.close()
     },
   }
+}
+
+/** The server computes the vector, the tokenizer beside the manifest the terms. */
+function withTerms(result: EmbedResult, counted: EmbedResult | undefined): EmbedResult {
+  if ('error' in result || counted === undefined) return result
+  if ('error' in counted) return counted
+  return counted.terms === undefined ? result : { ...result, terms: counted.terms }
 }
 
 /** Does not wait longer than the caller; what is awaited goes on for others. */

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
+import { CodedError } from '@millrace/errors'
 import type { NewQuestion } from '@millrace/store'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { type Reason, type Rejection, refuseEscapes } from '../accept.js'
 import { canonicalJson } from '../recipe.js'
+import { checkFilter } from '../search/filter.js'
 import type { Limits } from '../settings.js'
 
 /** A question as a caller writes it; its types are checked by whoever parsed it. */
@@ -187,10 +189,12 @@ const FILTER_CHARS_MAX = 10_000
 
 /** What can be told without the database; what only that can tell makes the question fail in a run. */
 function refuseFilter(filter: Readonly<Record<string, unknown>>): Reason | undefined {
-  const nested = Object.entries(filter).find(([, value]) => value !== null && typeof value === 'object')
-  if (nested !== undefined) {
-    const field = nested[0].slice(0, 100).toWellFormed()
-    return { code: 'INVALID_FILTER', message: `The filter on "${field}" is no text, number, boolean or null` }
+  try {
+    // Also of its depth, before anything walks through it.
+    checkFilter(filter)
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error
+    return { code: 'INVALID_FILTER', message: error.message }
   }
   const json = JSON.stringify(filter)
   if (json.length > FILTER_CHARS_MAX) {

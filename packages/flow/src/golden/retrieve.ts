@@ -1,9 +1,15 @@
-import type { Engine } from '@millrace/embed'
+import { type Engine, type Level, requireReranker } from '@millrace/embed'
 import { CodedError, codeOf } from '@millrace/errors'
-import { type Db, rankBatch } from '@millrace/store'
-import { clean } from '@millrace/text'
-import { requireSameModel } from '../models.js'
+import type { Db, SearchMode } from '@millrace/store'
+import { bandOf, checkThreshold } from '../search/bands.js'
+import { openQueryCache } from '../search/cache.js'
+import { type Fusion, fusionOf } from '../search/fusion.js'
+import { requireMode } from '../search/modes.js'
+import { requireReader } from '../search/query.js'
+import { checkColbert, RERANK_TOP_DEFAULT } from '../search/rerank.js'
+import { identityOf, type ScoreKind } from '../search/scores.js'
 import type { Domain } from '../verbs/domains.js'
+import { type SearchOutcome, searchMany } from '../verbs/search.js'
 import type { RankedHit } from './grade.js'
 
 export interface Asked {
@@ -20,8 +26,34 @@ export interface Retrieval {
   readonly tookMs: { readonly embed: number; readonly search: number }
 }
 
-/** The first `depth` of each question, without a threshold, all of them in one go. */
+/** The first `depth` of each question, without a threshold, embedded as one batch. */
 export type Retrieve = (questions: readonly Asked[], depth: number) => Promise<Retrieval>
+
+/** How a run searches, as it was asked for; what is left out is the domain's. */
+export interface RetrievalWishes {
+  readonly mode?: SearchMode | undefined
+  readonly fusion?: string | Fusion | undefined
+  readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
+  /** Of the score that ranks. Undefined: the domain's; null: none. */
+  readonly threshold?: number | null | undefined
+  readonly candidates?: number | undefined
+  readonly efSearch?: number | undefined
+  readonly exact?: boolean | undefined
+}
+
+/** The same with everything decided: what a run is kept with. */
+export interface RetrievalSettings {
+  readonly mode: SearchMode
+  /** Null: of another mode than hybrid. */
+  readonly fusion: string | Fusion | null
+  readonly rerank: { readonly by: string; readonly top: number } | null
+  readonly rankedBy: ScoreKind
+  readonly threshold: number | null
+  readonly candidates: number | null
+  /** Null: the domain's was the usual one. */
+  readonly efSearch: number | null
+  readonly exact: boolean
+}
 
 interface Deps {
   readonly db: Db
@@ -29,60 +61,105 @@ interface Deps {
 }
 
 /**
- * Searches of a domain, a batch of questions at a time: one call of the engine, one statement.
- * @throws CodedError MODEL_CHANGED, UNKNOWN_DOMAIN, and what says that nothing can be asked at the moment
+ * What a search of the domain would do with such wishes, and the levels of the score it ranks by.
+ * @throws CodedError MODE_NEEDS_TERMS, BAD_FUSION, BAD_THRESHOLD, MODEL_CHANGED, DOMAIN_NEEDS_VECTORS, and those of a
+ * reranker: before anything is asked, since it would be wrong for every question
  */
-export function retrieverOf(deps: Deps, domain: Domain): Retrieve {
-  requireSameModel(deps.engine, domain.recipe)
+export function decideRetrieval(
+  { engine }: Pick<Deps, 'engine'>,
+  domain: Domain,
+  wishes: RetrievalWishes,
+): { readonly settings: RetrievalSettings; readonly levels: readonly Level[] } {
+  requireReader(engine, domain, 'A golden set needs a model that reads its questions')
+  const mode = wishes.mode ?? domain.search.mode ?? 'dense'
+  requireMode(domain.lexical, mode)
+  const fusion = mode === 'hybrid' ? (wishes.fusion ?? domain.search.fusion) : undefined
+  const weights = mode === 'hybrid' ? fusionOf(fusion, domain.lexical ?? 'bm25') : undefined
+  const wished = wishes.rerank === undefined ? (domain.search.rerank ?? null) : wishes.rerank
+  const rerank = wished === null ? null : { by: wished.by, top: wished.top ?? RERANK_TOP_DEFAULT }
+  const usesColbert =
+    rerank?.by === 'colbert' || (weights?.method === 'weighted' && (weights.colbert ?? 0) > 0)
+  if (usesColbert) checkColbert(engine, domain)
+  const reranker = rerank === null || rerank.by === 'colbert' ? undefined : engine.manifest(rerank.by)
+  if (reranker !== undefined) requireReranker(reranker)
+  const rankedBy = rerank === null ? mode : rerank.by === 'colbert' ? 'colbert' : 'rerank'
+  const band = bandOf(domain, rankedBy, reranker === undefined ? undefined : identityOf(reranker))
+  checkThreshold(rankedBy, wishes.threshold)
+  return {
+    settings: {
+      mode,
+      fusion: mode === 'hybrid' ? (fusion ?? weights ?? null) : null,
+      rerank,
+      rankedBy,
+      threshold: wishes.threshold === undefined ? (band?.threshold ?? null) : wishes.threshold,
+      candidates: wishes.candidates ?? null,
+      efSearch: wishes.efSearch ?? domain.search.efSearch ?? null,
+      exact: wishes.exact ?? false,
+    },
+    levels: band?.levels ?? reranker?.levels ?? bandOf(domain, 'dense')?.levels ?? [],
+  }
+}
+
+/** Queries that are kept: a miss is searched again at once. Of its own, so that a run does not push out what people ask. */
+const CACHED = 100
+
+/** Searches of a domain through the verb that people search with; nothing of it is logged. */
+export function retrieverOf(deps: Deps, domain: Domain, settings: RetrievalSettings): Retrieve {
+  const { mode, fusion, rerank, candidates, efSearch, exact } = settings
+  const cached = { ...deps, cache: openQueryCache({ entries: CACHED }) }
   return async (questions, depth) => {
     const started = performance.now()
-    const texts = questions.map(
-      ({ question }) =>
-        clean(question, { ...domain.recipe.cleaning.steps, frontMatter: false, pageHeaders: false }).text,
+    const outcomes = await manyOf(
+      cached,
+      domain,
+      questions.map(({ question, filter }) => ({
+        query: question,
+        filter,
+        k: depth,
+        mode,
+        fusion: fusion ?? undefined,
+        rerank,
+        threshold: null,
+        candidates: candidates ?? undefined,
+        efSearch: efSearch ?? undefined,
+        exact,
+      })),
     )
-    // Behind what people ask meanwhile.
-    const embedded = await deps.engine.embed({ model: domain.model, texts, kind: 'query', priority: 'bulk' })
-    const searched = performance.now()
-    const sought = embedded.flatMap((one, n) =>
-      'error' in one ? [] : [{ n, vector: one.vector, filter: questions[n]?.filter ?? {} }],
+    // The same for all: they are one batch.
+    const embed = outcomes.reduce(
+      (most, one) => ('error' in one ? most : Math.max(most, one.tookMs.embed)),
+      0,
     )
-    const found = new Map((await rank(deps.db, domain.name, sought, depth)).map((one) => [one.n, one.result]))
-    const results = embedded.map((one, n) => ('error' in one ? one : (found.get(n) ?? { hits: [] })))
-    return {
-      results,
-      tookMs: { embed: searched - started, search: performance.now() - searched },
-    }
+    const results = outcomes.map(
+      (one): Retrieved => ('error' in one ? one : { hits: one.hits.map(asRanked) }),
+    )
+    return { results, tookMs: { embed, search: Math.max(0, performance.now() - started - embed) } }
   }
 }
 
-interface Sought extends Pick<Asked, 'filter'> {
-  readonly n: number
-  readonly vector: Float32Array
-}
+type Searches = Parameters<typeof searchMany>
 
-/** A filter that the database refuses ends the whole statement: halves find the questions that are at fault. */
-async function rank(
-  db: Db,
-  domain: string,
-  sought: readonly Sought[],
-  depth: number,
-): Promise<readonly { readonly n: number; readonly result: Retrieved }[]> {
-  if (sought.length === 0) return []
+/** A filter that only the database can refuse is thrown when it is asked for alone. */
+async function manyOf(...[deps, domain, requests]: Searches): Promise<SearchOutcome[]> {
   try {
-    const ranked = await rankBatch(db, { domain, k: depth, queries: sought })
-    return sought.map(({ n }, i) => ({ n, result: { hits: ranked[i] ?? [] } }))
+    return await searchMany(deps, domain, requests)
   } catch (error) {
-    const code = codeOf(error)
-    if (code === 'P0002' || code === '42P01') {
-      throw new CodedError('UNKNOWN_DOMAIN', `There is no domain "${domain}"`, { cause: error })
-    }
-    if (code !== '22023') throw error
-    if (sought.length === 1) {
-      const message = error instanceof Error ? error.message : 'The filter is not valid'
-      return sought.map(({ n }) => ({ n, result: { error: new CodedError('INVALID_FILTER', message) } }))
-    }
-    const half = Math.ceil(sought.length / 2)
-    const first = await rank(db, domain, sought.slice(0, half), depth)
-    return [...first, ...(await rank(db, domain, sought.slice(half), depth))]
+    if (requests.length > 1 || !(error instanceof CodedError) || codeOf(error) !== 'INVALID_FILTER')
+      throw error
+    return [{ error }]
   }
 }
+
+const asRanked = (hit: {
+  readonly documentId: string
+  readonly title: string | null
+  readonly score: number
+  readonly rankedBy: ScoreKind
+  readonly level: Level | null
+}): RankedHit => ({
+  documentId: hit.documentId,
+  title: hit.title,
+  score: hit.score,
+  rankedBy: hit.rankedBy,
+  level: hit.level === null ? null : { key: hit.level.key, isLast: hit.level.above === null },
+})

@@ -1,10 +1,20 @@
-import type { ColbertVectors, Embedded, Engine, Output, SparseVector, TextKind } from '@millrace/embed'
+import type {
+  ColbertVectors,
+  Embedded,
+  EmbedOutput,
+  Engine,
+  Output,
+  SparseVector,
+  TextKind,
+} from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
 import { requireSameModel } from '../models.js'
 import type { Domain } from '../verbs/domains.js'
 import { cacheKey, type QueryCache } from './cache.js'
+import type { Lexical } from './fusion.js'
+import { heaviest } from './terms.js'
 
 export interface EmbedDeps {
   readonly engine: Pick<Engine, 'embed' | 'manifest'>
@@ -40,7 +50,7 @@ export interface Encoder {
   /** Undefined: texts are taken as they are. */
   readonly cleaning?: Partial<CleaningOptions> | undefined
   /** Default: dense. */
-  readonly outputs?: readonly Output[] | undefined
+  readonly outputs?: readonly EmbedOutput[] | undefined
 }
 
 /**
@@ -52,11 +62,15 @@ export async function embedQueries(
   deps: EmbedDeps,
   domain: Domain,
   queries: readonly string[],
-  { outputs }: { readonly outputs?: readonly Output[] | undefined } = {},
+  { outputs }: { readonly outputs?: readonly EmbedOutput[] | undefined } = {},
 ): Promise<QueryResult[]> {
   requireReader(deps.engine, domain, 'Send vector instead of query')
   return encodeTexts(deps, { ...encoderOf(domain), outputs }, queries)
 }
+
+/** What is asked of a model: where it has no weights of words, those of a text are how often it has each of its tokens. */
+export const outputsFor = (outputs: readonly Output[], lexical: Lexical | null): readonly EmbedOutput[] =>
+  outputs.map((output) => (output === 'sparse' && lexical !== 'learned' ? 'terms' : output))
 
 /** How the queries of a domain are read. */
 export const encoderOf = (domain: Domain): Encoder => ({
@@ -81,7 +95,7 @@ export async function encodeTexts(
   texts: readonly string[],
 ): Promise<QueryResult[]> {
   const { id: model, revision } = engine.manifest(encoder.model)
-  const outputs = [...new Set<Output>(encoder.outputs ?? ['dense'])].sort()
+  const outputs = [...new Set<EmbedOutput>(encoder.outputs ?? ['dense'])].sort()
   const cleaned = texts.map((text) => readText(text, encoder))
   const good = cleaned.filter((text) => typeof text === 'string')
   const results = await cache.through(
@@ -104,10 +118,13 @@ export async function encodeTexts(
   })
 }
 
-const asQuery = (text: string, { vector, sparse, colbert, tokens, windows }: Embedded): EmbeddedQuery => ({
+const asQuery = (
+  text: string,
+  { vector, sparse, terms = sparse, colbert, tokens, windows }: Embedded,
+): EmbeddedQuery => ({
   text,
   vector,
-  ...(sparse === undefined ? {} : { terms: sparse }),
+  ...(terms === undefined ? {} : { terms: heaviest(terms) }),
   ...(colbert === undefined ? {} : { colbert }),
   tokens,
   windows,

@@ -8,7 +8,7 @@ import {
   signScorer,
 } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
-import { type Db, readColbert, readTexts } from '@millrace/store'
+import { type Db, readColbert } from '@millrace/store'
 import { isExternal } from '../external.js'
 import { requireSameModel } from '../models.js'
 import type { Recipe } from '../recipe.js'
@@ -36,6 +36,8 @@ export interface Rankable {
   readonly context: string
   /** Of the (best) chunk. */
   readonly textHash: Buffer
+  /** The chunk's own text, where a parent's is shown. Default: `text`. */
+  readonly chunkText?: string
   readonly scores: Scores
   readonly rankedBy: ScoreKind
   readonly score: number
@@ -69,7 +71,7 @@ export const RERANK_TOP_MAX = 200
 /**
  * The first `top` hits in the order of another score, and the others behind them as they were, without one: the two
  * kinds of score do not compare. Hits with the same score stay in their order. One that cannot be scored (its text is
- * blank for the model, or was replaced meanwhile) goes behind those that can.
+ * blank for the model) goes behind those that can.
  * @throws CodedError MISSING_OUTPUT when the domain's model has no colbert, MODEL_CHANGED, UNKNOWN_MODEL,
  * NOT_A_RERANKER, QUERY_TOO_LONG, and what the engine throws
  */
@@ -192,19 +194,18 @@ async function colbertScores(
   const hashes = hits.map(({ textHash }) => textHash)
   const stored = domain.outputs?.includes(COLBERT) ? await readColbert(db, generationId, hashes) : []
   const kept = new Map(stored.map((row) => [keyOf(row.hash), row]))
-  const absent = hashes.filter((hash) => !kept.has(keyOf(hash)))
-  const texts = absent.length === 0 ? [] : await readTexts(db, generationId, absent)
-  const embed = (kind: 'query' | 'document', given: readonly string[]) =>
-    embedAll(engine, { model, texts: given, kind, outputs: [COLBERT], priority: 'interactive' })
+  const absent = hits.filter(({ textHash }) => !kept.has(keyOf(textHash)))
+  const embed = (kind: 'query' | 'document', texts: readonly string[]) =>
+    embedAll(engine, { model, texts, kind, outputs: [COLBERT], priority: 'interactive' })
   const [asked, computed] = await Promise.all([
     query.colbert ?? embed('query', [query.text]).then(([first]) => first?.colbert),
     embed(
       'document',
-      texts.map(({ context, text }) => context + text),
+      absent.map(({ context, text, chunkText = text }) => context + chunkText),
     ),
   ])
   if (asked === undefined) throw new CodedError('INTERNAL', 'The engine gave no token vectors')
-  const fresh = new Map(texts.map(({ hash }, i) => [keyOf(hash), computed[i]?.colbert]))
+  const fresh = new Map(absent.map(({ textHash }, i) => [keyOf(textHash), computed[i]?.colbert]))
   const scoreSigns = signScorer(asked)
   const scores: (number | undefined)[] = []
   let since = performance.now()
@@ -214,7 +215,6 @@ async function colbertScores(
       since = performance.now()
     }
     const [row, vectors] = [kept.get(keyOf(hash)), fresh.get(keyOf(hash))]
-    // Neither: its document was replaced meanwhile.
     scores.push(row === undefined ? vectors && colbertScore(asked, vectors) : scoreSigns(row))
   }
   return scores

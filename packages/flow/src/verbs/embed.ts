@@ -14,10 +14,12 @@ import {
   renewLease,
   type StoredLease,
   storeLease,
+  type TermsRow,
   uncountAttempt,
   type VectorRow,
 } from '@millrace/store'
 import { modelChanged } from '../models.js'
+import { type TextScale, weighTerms } from '../search/terms.js'
 import type { Settings } from '../settings.js'
 
 interface Deps {
@@ -57,7 +59,7 @@ export async function embedLease(deps: Deps, lease: Lease): Promise<StoredLease>
   try {
     return await embedTexts({ ...deps, signal: unwanted.signal }, lease, made)
   } catch (error) {
-    if (unwanted.signal.aborted) return await store(deps, lease, [], [], true)
+    if (unwanted.signal.aborted) return await store(deps, lease, made, [], [], true)
     await noteBreak(db, lease, { code: codeOf(error), message: messageOf(error) }).catch(() => undefined)
     throw error
   } finally {
@@ -77,6 +79,7 @@ async function embedTexts(
     return await store(
       deps,
       lease,
+      made,
       texts,
       texts.map(() => ({ error: changed })),
       true,
@@ -85,7 +88,7 @@ async function embedTexts(
   const shared = texts.filter((text) => !text.isSuspect)
   const suspects = texts.filter((text) => text.isSuspect)
   const results = await embed(deps, lease, made, shared)
-  const stored = await store(deps, lease, shared, results, suspects.length === 0)
+  const stored = await store(deps, lease, made, shared, results, suspects.length === 0)
   return suspects.length === 0 ? stored : add(stored, await embedSuspects(deps, lease, made, suspects))
 }
 
@@ -102,15 +105,22 @@ async function embedSuspects(
     const attempts = await countAttempt(deps.db, lease, text.hash)
     try {
       const results = attempts > ATTEMPTS_MAX ? [giveUp] : await embed(deps, lease, made, [text])
-      stored = add(stored, await store(deps, lease, [text], results, false))
+      stored = add(stored, await store(deps, lease, made, [text], results, false))
     } catch (error) {
       if (deps.signal.aborted) throw error
       broken = error
     }
   }
   if (broken !== undefined) throw broken
-  return add(stored, await store(deps, lease, [], [], true))
+  return add(stored, await store(deps, lease, made, [], [], true))
 }
+
+/** The largest chunk stands for the usual one: most are cut no smaller than they must be. */
+const scaleOf = ({ lexical, chunkTokens }: GenerationModel): TextScale | undefined =>
+  lexical === null ? undefined : { lexical, usualTokens: chunkTokens ?? USUAL_TOKENS }
+
+/** Of a recipe without a size. */
+const USUAL_TOKENS = 256
 
 const giveUp: EmbedFailure = {
   error: new CodedError('EMBED_GAVE_UP', `The model broke off on this text ${ATTEMPTS_MAX} times`),
@@ -124,7 +134,7 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
 async function embed(
   { db, engine, signal }: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  { model, pooling }: GenerationModel,
+  { model, pooling, outputs, lexical }: GenerationModel,
   texts: readonly LeasedText[],
 ): Promise<(Embedded | EmbedFailure)[]> {
   try {
@@ -132,6 +142,7 @@ async function embed(
       model,
       texts: texts.map(({ context, text }) => context + text),
       kind: 'document',
+      outputs: outputs.map((output) => (output === 'sparse' && lexical === 'bm25' ? 'terms' : output)),
       priority: 'bulk',
       signal,
       ...(pooling === null ? {} : { windowPooling: pooling }),
@@ -152,17 +163,24 @@ async function embed(
 function store(
   { db }: Deps,
   lease: Lease,
+  made: GenerationModel,
   texts: readonly LeasedText[],
   results: readonly (Embedded | EmbedFailure)[],
   done: boolean,
 ): Promise<StoredLease> {
+  const scale = scaleOf(made)
   const vectors: VectorRow[] = []
+  const terms: TermsRow[] = []
   const failed: FailedText[] = []
   results.forEach((result, i) => {
     const hash = texts[i]?.hash
     if (hash === undefined) return
     if ('error' in result) failed.push({ hash, code: result.error.code, message: result.error.message })
-    else vectors.push({ hash, vector: result.vector })
+    else {
+      vectors.push({ hash, vector: result.vector })
+      const weighed = scale === undefined ? undefined : weighTerms(result, scale)
+      if (weighed !== undefined) terms.push({ hash, terms: weighed })
+    }
   })
-  return storeLease(db, lease, { vectors, failed, done })
+  return storeLease(db, lease, { vectors, terms, failed, done })
 }

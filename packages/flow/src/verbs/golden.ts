@@ -37,7 +37,14 @@ import { type Comparison, compareRuns } from '../golden/compare.js'
 import { gradeOf, MISS } from '../golden/grade.js'
 import { DEPTH } from '../golden/metrics.js'
 import { type RunReport, reportOf } from '../golden/report.js'
-import { type Retrieve, type Retrieved, retrieverOf } from '../golden/retrieve.js'
+import {
+  decideRetrieval,
+  type RetrievalSettings,
+  type RetrievalWishes,
+  type Retrieve,
+  type Retrieved,
+  retrieverOf,
+} from '../golden/retrieve.js'
 import type { Log } from '../log.js'
 import type { Settings } from '../settings.js'
 import { type Domain, findDomain, unknownDomain } from './domains.js'
@@ -175,19 +182,14 @@ export async function deleteGolden({ db }: Deps, domain: Domain, id: string): Pr
 
 export const clearGolden = ({ db }: Deps, domain: Domain): Promise<number> => clearRows(db, domain.id)
 
-export interface RunWishes {
-  /** How many hits count. */
+export interface RunWishes extends RetrievalWishes {
+  /** How many hits count. Nothing is cut by the threshold: what it would cut is counted. */
   readonly k: number
-  readonly mode: string
-  /** Undefined: the domain's; null: none. Nothing is cut: what it would cut is counted. */
-  readonly threshold?: number | null | undefined
   readonly note?: string | null | undefined
 }
 
-export interface RunSettings {
+export interface RunSettings extends RetrievalSettings {
   readonly k: number
-  readonly mode: string
-  readonly threshold: number | null
 }
 
 export interface Run extends Omit<RunRow, 'metrics' | 'settings'> {
@@ -206,26 +208,24 @@ const asRun = ({ metrics, settings, ...row }: RunRow): Run => ({
 /**
  * Begins a run over the set as it is now. A small one is done when this resolves; of a larger one the state is `running`,
  * and a worker does it.
- * @throws CodedError GOLDEN_EMPTY, DOMAIN_NEEDS_VECTORS, MODEL_CHANGED, UNKNOWN_DOMAIN, and what the engine throws: the run
- * has failed then
+ * @throws CodedError GOLDEN_EMPTY, UNKNOWN_DOMAIN, those of `decideRetrieval`, and what the engine throws: the run has
+ * failed then
  */
 export async function startRun(deps: RunDeps, domain: Domain, wishes: RunWishes): Promise<Run> {
-  requireModel(domain)
-  const retrieve = retrieverOf(deps, domain)
+  const { settings, levels } = decideRetrieval(deps, domain, wishes)
   if ((await countGolden(deps.db, domain.id)) === 0) {
     throw new CodedError('GOLDEN_EMPTY', `The golden set of "${domain.name}" has no questions`, {
       hint: `POST /v1/domains/${domain.name}/golden adds some`,
     })
   }
-  const { k, mode, threshold = domain.threshold } = wishes
   const owner = randomUUID()
   const row = await insertRun(deps.db, {
     domainId: domain.id,
     generationId: domain.generationId,
-    settings: { k, mode, threshold },
+    settings: { k: wishes.k, ...settings },
     model: domain.model,
     recipeHash: domain.recipeHash,
-    levels: domain.levels.map(({ key }) => key),
+    levels: levels.map(({ key }) => key),
     note: wishes.note ?? null,
     owner: { id: owner, seconds: OWNED_SECONDS, upTo: QUESTIONS_AT_ONCE },
   })
@@ -233,7 +233,7 @@ export async function startRun(deps: RunDeps, domain: Domain, wishes: RunWishes)
   if (row.questions > QUESTIONS_AT_ONCE) return asRun(row)
   const run = { ...row, owner, domainId: domain.id }
   try {
-    await finish(deps.db, run, retrieve)
+    await finish(deps.db, run, retrieverOf(deps, domain, settings))
   } catch (error) {
     // Whoever asked is told; nobody is to go on with it behind their back.
     await fail(deps.db, run, error).catch(() => undefined)
@@ -254,7 +254,7 @@ export async function continueRun(
   if (run === undefined) return false
   try {
     const domain = await liveDomain(deps, run)
-    const isOver = await finish(deps.db, run, retrieverOf(deps, domain), signal)
+    const isOver = await finish(deps.db, run, retrieverOf(deps, domain, asRun(run).settings), signal)
     if (!isOver) await releaseRun(deps.db, run)
   } catch (error) {
     if (!(error instanceof CodedError) || error.retryable) throw error
@@ -315,27 +315,47 @@ async function measure(questions: readonly WaitingQuestion[], k: number, retriev
   const first = await retrieve(asked, depth)
   const found = new Map(asked.map((question, n) => [question.position, first.results[n]]))
   const missed = depth >= MISSED_DEPTH ? [] : asked.filter((one) => isMissed(one, found.get(one.position)))
-  const deeper = missed.length === 0 ? undefined : await retrieve(missed, MISSED_DEPTH)
-  missed.forEach((question, n) => {
-    found.set(question.position, deeper?.results[n])
-  })
-  const results = questions.map((question): NewResult => {
-    const { position, absent } = question
-    const one = found.get(position)
-    if (one === undefined) return { position, state: 'unmeasured', absent, ...none }
-    if ('error' in one) {
-      const { code, message } = one.error
-      return { position, state: 'failed', absent, ...none, errorCode: code, errorMessage: message }
-    }
-    const graded = gradeOf(one.hits, question.documents, k)
-    const top = graded.grade === MISS ? one.hits.slice(0, INSTEAD).map(instead) : null
-    return { position, state: 'ranked', absent, ...none, ...graded, top }
-  })
+  const second = missed.length === 0 ? undefined : await retrieve(missed, MISSED_DEPTH)
+  const deeper = new Map(missed.map(({ position }, n) => [position, second?.results[n]]))
+  const results = questions.map((question) =>
+    resultOf(question, k, {
+      depth,
+      first: found.get(question.position),
+      deeper: deeper.get(question.position),
+    }),
+  )
   return {
     results,
-    embedMs: first.tookMs.embed + (deeper?.tookMs.embed ?? 0),
-    searchMs: first.tookMs.search + (deeper?.tookMs.search ?? 0),
+    embedMs: first.tookMs.embed + (second?.tookMs.embed ?? 0),
+    searchMs: first.tookMs.search + (second?.tookMs.search ?? 0),
   }
+}
+
+function resultOf(
+  { position, absent, documents }: WaitingQuestion,
+  k: number,
+  found: {
+    readonly depth: number
+    readonly first: Retrieved | undefined
+    readonly deeper: Retrieved | undefined
+  },
+): NewResult {
+  const { first, deeper, depth } = found
+  if (first === undefined) return { position, state: 'unmeasured', absent, ...none }
+  if ('error' in first) {
+    const { code, message } = first.error
+    return { position, state: 'failed', absent, ...none, errorCode: code, errorMessage: message }
+  }
+  const graded = gradeOf(first.hits, documents, k)
+  if (graded.grade !== MISS) return { position, state: 'ranked', absent, ...none, ...graded }
+  const top = first.hits.slice(0, INSTEAD).map(instead)
+  if (deeper === undefined || 'error' in deeper) {
+    return { position, state: 'ranked', absent, ...none, ...graded, top }
+  }
+  const beyond = gradeOf(deeper.hits, documents, k)
+  // A search that looks at more may rank otherwise (a reranker has more to choose from): the first list is what counts.
+  const ranks = beyond.ranks.map((rank, n) => Math.max(rank, depth + 1 + n))
+  return { position, state: 'ranked', absent, ...none, ...beyond, ranks, grade: MISS, top }
 }
 
 /** Every expected document that is there counts for nDCG, but what is looked for deeper is the first. */

@@ -1,12 +1,17 @@
+import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf } from '@millrace/errors'
-import { type Db, indexFacts, type Probe, probeSearch, sampleVectors } from '@millrace/store'
+import { type Db, indexFacts, type Probe, probeSearch, sampleQueries, sampleVectors } from '@millrace/store'
 import { percentile, recallAt, withoutSelf } from '../golden/recall.js'
+import { openQueryCache } from '../search/cache.js'
+import { embedQueries } from '../search/query.js'
 import type { Domain } from './domains.js'
 
 export interface RecallWishes {
   readonly sample: number
   /** Each at most K_MAX. */
   readonly k: readonly number[]
+  /** What is searched with: vectors that are stored, or what was asked last, where QUERY_LOG keeps it as text. */
+  readonly from: 'vectors' | 'queries'
   /** Undefined: what a search of the domain has. */
   readonly efSearch?: number | undefined
 }
@@ -29,50 +34,72 @@ export interface Recall {
 /** A search gives 1,000 hits at most, and a stored vector finds itself too. */
 export const RECALL_K_MAX = 500
 export const RECALL_SAMPLE_MAX = 1_000
+/** What a search looks at unless the domain or it says otherwise (millrace.find_hits). */
+const EF_SEARCH = 100
 /** Of all of it; then it says how far it came. */
 const BUDGET_MS = 30_000
 /** What a statement is to take: on PGlite everybody waits for it. */
 const STATEMENT_MS = 200
 
+interface Deps {
+  readonly db: Db
+  readonly engine: Engine
+}
+
 /**
- * Compares the index of a domain's vectors with exact search, on vectors that are stored: how many of the true nearest it
- * finds, and how long both take. The connection is one of the pool's, its statements are short, and so is the whole.
- * @throws CodedError RECALL_TIMEOUT when one exact search takes longer than all of it may
+ * Compares the index of a domain's vectors with exact search: how many of the true nearest it finds, and how long both
+ * take. The connection is one of the pool's, its statements are short, and so is the whole.
+ * @throws CodedError RECALL_TIMEOUT when one exact search takes longer than all of it may; DOMAIN_NEEDS_VECTORS,
+ * MODEL_CHANGED for queries
  */
-export async function measureRecall(
-  { db }: { readonly db: Db },
-  domain: Domain,
-  wishes: RecallWishes,
-): Promise<Recall> {
+export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWishes): Promise<Recall> {
+  const { db } = deps
   const facts = await indexFacts(db, domain.generationId)
   const ks = [...new Set(wishes.k)].sort((a, b) => a - b)
-  const sample = await sampleVectors(db, domain.generationId, {
-    vectors: facts.vectors,
-    limit: wishes.sample,
-  })
-  const efSearch = wishes.efSearch ?? null
-  // One more: the vector itself.
-  const depth = Math.max(...ks) + 1
+  const isStored = wishes.from === 'vectors'
+  const sample = isStored
+    ? await sampleVectors(db, domain, { vectors: facts.vectors, limit: wishes.sample })
+    : await queryVectors(deps, domain, wishes.sample)
   const pairs = await compare(db, {
     domain: domain.name,
-    sample,
-    depth,
-    efSearch,
+    sample: facts.vectors === 0 ? [] : sample,
+    // One more: the vector itself.
+    depth: Math.max(...ks) + (isStored ? 1 : 0),
+    efSearch: wishes.efSearch ?? null,
     isIndexed: facts.built !== null,
   })
-  const recall = ks.map((k) => ({ k, recall: meanRecall(pairs, k) }))
   const { built } = facts
+  const lists = pairs.map(({ found, exact }) =>
+    isStored
+      ? withoutSelf(found.similarities, exact.similarities)
+      : { found: found.similarities, exact: exact.similarities },
+  )
   return {
     sampled: pairs.length,
     vectors: facts.vectors,
-    index: built === null ? null : { ...built, efSearch: efSearch ?? facts.efSearch },
-    recall,
+    index:
+      built === null ? null : { ...built, efSearch: wishes.efSearch ?? domain.search.efSearch ?? EF_SEARCH },
+    recall: ks.map((k) => ({ k, recall: meanRecall(lists, k) })),
     latencyMs: {
       index: built === null ? null : latency(pairs.map(({ found }) => found.ms)),
       exact: latency(pairs.map(({ exact }) => exact.ms)),
     },
-    notes: notesOf({ built, sampled: pairs.length, drawn: sample.length, asked: wishes.sample }),
+    notes: notesOf({
+      isStored,
+      isIndexed: built !== null,
+      vectors: facts.vectors,
+      drawn: sample.length,
+      sampled: pairs.length,
+      asked: wishes.sample,
+    }),
   }
+}
+
+/** What was asked last; what cannot be embedded any more is left out. */
+async function queryVectors({ db, engine }: Deps, domain: Domain, limit: number): Promise<Float32Array[]> {
+  const texts = await sampleQueries(db, domain.id, limit)
+  const results = await embedQueries({ engine, cache: openQueryCache({ entries: 0 }) }, domain, texts)
+  return results.flatMap((result) => ('error' in result ? [] : [result.vector]))
 }
 
 interface Pair {
@@ -84,7 +111,7 @@ async function compare(
   db: Db,
   given: {
     readonly domain: string
-    readonly sample: readonly string[]
+    readonly sample: readonly (string | Float32Array)[]
     readonly depth: number
     readonly efSearch: number | null
     readonly isIndexed: boolean
@@ -133,13 +160,13 @@ async function compare(
   return pairs
 }
 
-function meanRecall(pairs: readonly Pair[], k: number): number | null {
-  if (pairs.length === 0) return null
-  const sum = pairs.reduce((total, pair) => {
-    const { found, exact } = withoutSelf(pair.found.similarities, pair.exact.similarities)
-    return total + recallAt(found, exact, k)
-  }, 0)
-  return Math.round((sum / pairs.length) * 1e6) / 1e6
+function meanRecall(
+  lists: readonly { readonly found: readonly number[]; readonly exact: readonly number[] }[],
+  k: number,
+): number | null {
+  if (lists.length === 0) return null
+  const sum = lists.reduce((total, { found, exact }) => total + recallAt(found, exact, k), 0)
+  return Math.round((sum / lists.length) * 1e6) / 1e6
 }
 
 const latency = (ms: readonly number[]): Latency => ({
@@ -150,21 +177,21 @@ const latency = (ms: readonly number[]): Latency => ({
 const hundredths = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 100) / 100)
 
 function notesOf(facts: {
-  readonly built: object | null
-  readonly sampled: number
+  readonly isStored: boolean
+  readonly isIndexed: boolean
+  readonly vectors: number
+  /** What there is to search with. */
   readonly drawn: number
+  readonly sampled: number
   readonly asked: number
 }): string[] {
+  const { isStored, isIndexed, vectors, drawn, sampled, asked } = facts
+  if (vectors === 0) return ['The domain has no vectors']
+  const what = isStored ? 'vectors' : 'queries'
   return [
-    ...(facts.drawn === 0 ? ['The domain has no vectors'] : []),
-    ...(facts.built === null && facts.drawn > 0
-      ? ['There is no index: search is exact, and its recall is 1 by definition']
-      : []),
-    ...(facts.sampled < facts.drawn
-      ? [`Its time was up after ${facts.sampled} of ${facts.drawn} vectors`]
-      : []),
-    ...(facts.drawn > 0 && facts.drawn < facts.asked
-      ? [`There are only ${facts.drawn} vectors to draw`]
-      : []),
+    ...(isIndexed ? [] : ['There is no index: search is exact, and its recall is 1 by definition']),
+    ...(drawn === 0 && !isStored ? ['No query was logged with its text: QUERY_LOG=text keeps them'] : []),
+    ...(drawn > 0 && drawn < asked ? [`There are only ${drawn} ${what} to search with`] : []),
+    ...(sampled < drawn ? [`Its time was up after ${sampled} of ${drawn} ${what}`] : []),
   ]
 }

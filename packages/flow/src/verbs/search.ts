@@ -1,4 +1,10 @@
-import { type ColbertVectors, type Engine, type Level, type Output, requireReranker } from '@millrace/embed'
+import {
+  type ColbertVectors,
+  type EmbedOutput,
+  type Engine,
+  type Level,
+  requireReranker,
+} from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type FoundHit, findHits, type SearchMode, type Terms, whyNothing } from '@millrace/store'
 import { refuseEscapes } from '../accept.js'
@@ -143,7 +149,7 @@ interface Plan {
   readonly stale: StaleThreshold | null
   readonly levels: { readonly by: ScoreKind; readonly levels: readonly Level[] } | null
   readonly filter: Readonly<Record<string, unknown>>
-  readonly outputs: readonly Output[]
+  readonly outputs: readonly EmbedOutput[]
 }
 
 function attempt<T>(work: () => T): T | { readonly error: CodedError } {
@@ -184,9 +190,9 @@ function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan 
   const asked = request.threshold === undefined ? thresholds[rankedBy] : request.threshold
   checkThreshold(rankedBy, asked)
   for (const [kind, value] of Object.entries(thresholds)) checkThreshold(kind as ScoreKind, value)
-  const outputs: Output[] = []
+  const outputs: EmbedOutput[] = []
   if (mode !== 'sparse') outputs.push('dense')
-  if (mode !== 'dense') outputs.push('sparse')
+  if (mode !== 'dense') outputs.push(domain.lexical === 'learned' ? 'sparse' : 'terms')
   if (isTriple || rankedBy === 'colbert') outputs.push('colbert')
   const own = band?.levels ?? reranker?.levels
   const dense = bandOf(domain, 'dense')?.levels
@@ -221,7 +227,7 @@ async function embedAll(
   plans: readonly (Plan | { readonly error: CodedError })[],
 ): Promise<(Asked | { readonly error: CodedError })[]> {
   const asked = new Array<Asked | { readonly error: CodedError }>(plans.length)
-  const batches = new Map<string, { readonly outputs: readonly Output[]; readonly places: number[] }>()
+  const batches = new Map<string, { readonly outputs: readonly EmbedOutput[]; readonly places: number[] }>()
   plans.forEach((plan, place) => {
     if ('error' in plan) asked[place] = plan
     else if ('vector' in plan.request) {
@@ -255,7 +261,7 @@ async function embedAll(
 const textOf = (plan: Plan | { readonly error: CodedError } | undefined): string =>
   plan !== undefined && 'request' in plan && 'query' in plan.request ? plan.request.query : ''
 
-function read(result: EmbeddedQuery, outputs: readonly Output[]): Asked {
+function read(result: EmbeddedQuery, outputs: readonly EmbedOutput[]): Asked {
   const { text, tokens, windows } = result
   return {
     text,

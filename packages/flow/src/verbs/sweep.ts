@@ -5,6 +5,7 @@ import {
   listLeases,
   recheckDocuments,
   reclaimDocuments,
+  refreshTermCounts,
   sealLost,
   sweepOrphans,
   takeSweep,
@@ -51,6 +52,7 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
   await forgetQueries(db, settings.queryLogDays)
+  await refreshTermCounts(db)
   return { halfway, sealed: sealed.length, ranges, leases: leases.length, rechecked, orphans }
 }
 

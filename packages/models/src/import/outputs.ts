@@ -56,7 +56,7 @@ export interface Wishes {
  * @throws CodedError NO_POOLING, INVALID_GRAPH
  */
 export function outputOf(
-  { tokens, text }: Shapes,
+  { tokens, text }: Pick<Shapes, 'tokens' | 'text'>,
   { asked, said, hasHeads }: Wishes,
   poolingSeen: () => TokenPooling | undefined,
   gave: string,
