@@ -60,7 +60,7 @@ language sql immutable parallel safe as $$
   select case storage
     when 'full' then format('%s.embedding', alias)
     when 'sq8' then format('millrace.decode_sq8(%s.codes, %s)', alias, dims)
-    when 'sq4' then format('millrace.decode_sq4(%s.codes, %s)', alias, dims)
+    when 'sq4' then format('millrace.decode_sq4(%1$s.codes, %1$s.outliers, %2$s)', alias, dims)
     else format('%s.embedding::vector', alias)
   end
 $$;
@@ -100,7 +100,7 @@ begin
   end if;
   if storage in ('sq8', 'sq4', 'binary') then
     distance := format('v.bits <~> millrace.search_bits($1)::bit(%s)', millrace.bits_of(dims));
-    columns := case storage when 'binary' then 'v.embedding' else 'v.codes' end;
+    columns := case storage when 'binary' then 'v.embedding' when 'sq4' then 'v.codes, v.outliers' else 'v.codes' end;
   elsif storage = 'half' then
     distance := format('v.embedding <#> $1::halfvec(%s)', dims);
     columns := 'v.embedding';
@@ -251,7 +251,11 @@ begin
     raise exception 'the threshold is %, it must be -1 to 1', thresholds ->> 'dense'
       using errcode = '22023', hint = 'null takes the domain''s, -1 cuts nothing';
   end if;
-  if fusion is null then fusion := millrace.fusion_of(target.search ->> 'fusion', target.lexical); end if;
+  if mode <> 'hybrid' then
+    fusion := null;
+  elsif fusion is null then
+    fusion := millrace.fusion_of(target.search ->> 'fusion', target.lexical);
+  end if;
   select f.condition, f.arguments into condition, arguments
   from millrace.compile_filter(coalesce(options -> 'filter', '{}'), '$3') f;
 

@@ -115,6 +115,7 @@ export async function benchNull(): Promise<Figure[]> {
 }
 
 const DIMS = 384
+const FORM = { storage: 'full', dims: DIMS } as const
 const ROWS = 50_000
 const ROWS_A_LEASE = 512
 
@@ -139,12 +140,12 @@ async function copies(): Promise<Figure[]> {
     for (let round = 1; round <= 5; round++) {
       const [a, b] = [2 * round, 2 * round + 1]
       await db.transact(async (tx) => {
-        await createVectors(tx, a, DIMS)
-        await createVectors(tx, b, DIMS)
+        await createVectors(tx, a, FORM)
+        await createVectors(tx, b, FORM)
       })
       let started = performance.now()
       for (let from = 0; from < ROWS; from += ROWS_A_LEASE) {
-        await db.transact((tx) => insertVectors(tx, a, rows.slice(from, from + ROWS_A_LEASE)), {
+        await db.transact((tx) => insertVectors(tx, a, FORM, rows.slice(from, from + ROWS_A_LEASE)), {
           durable: false,
         })
       }

@@ -210,7 +210,8 @@ async function openTokens(model: string) {
   const tokenizer = await openTokenizer(dir)
   const session = await InferenceSession.create(join(dir, onnx.file))
   const { before, after } = tokenizer.special
-  async function one(ids: Int32Array): Promise<ColbertVectors> {
+  async function one(all: Int32Array): Promise<ColbertVectors> {
+    const ids = all.subarray(0, manifest.tokensMax - before.length - after.length)
     const row = Int32Array.from([...before, ...ids, ...after])
     const output = (await session.run(feeds(manifest as LocalManifest, [row]), [onnx.output]))[onnx.output]
     if (!(output?.data instanceof Float32Array)) throw new TypeError(`${model} gave no vectors`)

@@ -52,7 +52,7 @@ export async function makeTiny(modelsDir: string, id: string): Promise<void> {
 
 async function describe(
   dir: string,
-  facts: { readonly id: string },
+  facts: Readonly<Record<string, unknown>> & { readonly id: string },
   inputs: object,
   batchTokens: number,
 ): Promise<void> {

@@ -6,7 +6,7 @@ export interface ColbertRow {
   readonly hash: Buffer
   readonly tokens: number
   readonly dims: number
-  readonly bits: Buffer
+  readonly bits: Uint8Array
 }
 
 /** Of a generation whose outputs have colbert. */
@@ -44,7 +44,7 @@ export async function insertColbert(
         rows.map(({ hash }) => hash),
         rows.map(({ tokens }) => tokens),
         rows.map(({ dims }) => dims),
-        rows.map(({ bits }) => bits),
+        rows.map(({ bits }) => bufferOf(bits)),
       ],
     )
     return
@@ -56,11 +56,14 @@ export async function insertColbert(
       column('text_hash', bytea, (row: ColbertRow) => row.hash),
       column('tokens', int4, (row: ColbertRow) => row.tokens),
       column('dims', int4, (row: ColbertRow) => row.dims),
-      column('bits', bytea, (row: ColbertRow) => row.bits),
+      column('bits', bytea, (row: ColbertRow) => bufferOf(row.bits)),
     ],
     rows,
   )
 }
+
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)
 
 /** In no order; those of hashes that are not there are left out. */
 export const readColbert = (

@@ -2,6 +2,8 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { Tx } from './connect.js'
+import type { Outliers } from './storage/codes.js'
+import { halfBits } from './storage/half.js'
 
 /** Writes values of one SQL type in PostgreSQL's binary format. */
 export interface Encoding<T> {
@@ -45,6 +47,43 @@ export const vector: Encoding<Float32Array> = {
     Buffer.from(values.buffer, values.byteOffset, values.byteLength).copy(into, first)
     // Swapped in one go: a call a number would take most of the time of a COPY.
     into.subarray(first, first + values.byteLength).swap32()
+  },
+}
+
+/** int16 dims, int16 unused, then big-endian float2 (pgvector, halfvec_recv). */
+export const halfvec: Encoding<Float32Array> = {
+  size: (values) => 4 + 2 * values.length,
+  write: (into, start, values) => {
+    let at = into.writeInt16BE(0, into.writeInt16BE(values.length, start))
+    for (const value of values) at = into.writeUInt16BE(halfBits(value), at)
+  },
+}
+
+/** int32 dims, int32 of them not zero, int32 unused, their indices from 0, their values (pgvector, sparsevec_recv). */
+export const sparsevec: Encoding<Outliers> = {
+  size: ({ indices }) => 12 + 8 * indices.length,
+  write: (into, start, { indices, values, dims }) => {
+    let at = into.writeInt32BE(0, into.writeInt32BE(indices.length, into.writeInt32BE(dims, start)))
+    for (const index of indices) at = into.writeInt32BE(index, at)
+    for (const value of values) at = into.writeFloatBE(value, at)
+  },
+}
+
+/** How many bits there are, then the bits, the first one the highest of the first byte (bit_recv). */
+export const bits = (length: number): Encoding<Buffer> => ({
+  size: (bytes) => 4 + bytes.length,
+  write: (into, at, bytes) => void bytes.copy(into, into.writeInt32BE(length, at)),
+})
+
+const CHAR_OID = 18
+
+/** An array of "char", the type of one byte; each element with its length before it (array_recv). */
+export const charArray: Encoding<Int8Array> = {
+  size: (values) => 20 + 5 * values.length,
+  write: (into, start, values) => {
+    let at = start
+    for (const number of [1, 0, CHAR_OID, values.length, 1]) at = into.writeInt32BE(number, at)
+    for (const value of values) at = into.writeInt8(value, into.writeInt32BE(1, at))
   },
 }
 

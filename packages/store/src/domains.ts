@@ -4,6 +4,7 @@ import { createColbert, dropColbert } from './colbert.js'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import { embeddingSql, type Form } from './storage/form.js'
 import { createTerms, dropTerms } from './terms.js'
 import { createVectors, dropVectors } from './vectors.js'
 
@@ -131,10 +132,11 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
       { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
       ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
     ])
-    await createVectors(tx, generation.id, given.dims)
+    const form = { storage, dims: given.dims }
+    await createVectors(tx, generation.id, form)
     if (outputs.includes('sparse')) await createTerms(tx, generation.id)
     if (outputs.includes('colbert')) await createColbert(tx, generation.id)
-    await createView(tx, given.name, generation.id)
+    await createView(tx, given.name, generation.id, form)
     return getDomain(tx, given.name)
   })
 }
@@ -244,10 +246,10 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
 const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
-async function createView(tx: Tx, name: string, generationId: number): Promise<void> {
+async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
   await tx.query(`create or replace view ${viewOf(name)} as
     select d.external_id as document_id, c.ordinal as chunk, p.title, c.text, p.metadata,
-      v.embedding::vector as embedding
+      ${embeddingSql(form, 'v')} as embedding
     from millrace.vectors_${generationId} v
     join millrace.chunks c on c.generation_id = ${generationId} and c.text_hash = v.text_hash
     join millrace.published p

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Tx } from './connect.js'
 import { countPrepared, insertChunks, type PreparedChunk } from './prepare.js'
 import { publishReady } from './publish.js'
-import { clearMarks, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
+import type { Form } from './storage/form.js'
+import { clearMarks, holdForm, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
 /** A chunk that came with its vector. */
 export interface ExternalChunk {
@@ -32,15 +33,13 @@ export async function storeExternal(
   documents: readonly ExternalDocument[],
 ): Promise<number | undefined> {
   if (documents.length === 0) return 0
-  const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-    to.generationId,
-  ])
-  if (generation.length === 0) return undefined
+  const form = await holdForm(tx, to.generationId)
+  if (form === undefined) return undefined
   const prepared = documents.map(({ id, revision, chunks }) => {
     return { id, revision, warnings: [], chunks: externalChunks(id, chunks), parents: [], cut: 0 }
   })
   const vectors = prepared.flatMap(({ chunks }) => chunks)
-  const added = await addVectors(tx, to.generationId, vectors)
+  const added = await addVectors(tx, to.generationId, form, vectors)
   await insertChunks(tx, to.generationId, prepared)
   await countPrepared(tx, to.ingestionId, prepared, added)
   await tx.query(
@@ -62,7 +61,12 @@ export async function storeExternal(
 }
 
 /** Those that are not there yet; returns how many these were. */
-async function addVectors(tx: Tx, generationId: number, vectors: readonly VectorRow[]): Promise<number> {
+async function addVectors(
+  tx: Tx,
+  generationId: number,
+  form: Form,
+  vectors: readonly VectorRow[],
+): Promise<number> {
   const hashes = vectors.map(({ hash }) => hash)
   // First: from then on the sweep leaves them alone, and what it has deleted already is seen to be missing.
   await clearMarks(tx, generationId, hashes)
@@ -72,7 +76,7 @@ async function addVectors(tx: Tx, generationId: number, vectors: readonly Vector
   )
   const there = new Set(rows.map((row) => keyOf(row.text_hash)))
   const missing = vectors.filter(({ hash }) => !there.has(keyOf(hash)))
-  await insertVectors(tx, generationId, missing)
+  await insertVectors(tx, generationId, form, missing)
   return missing.length
 }
 

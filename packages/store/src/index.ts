@@ -207,6 +207,7 @@ export {
   whyNothing,
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
+export { embeddingSql, type Form } from './storage/form.js'
 export {
   abandonIngestion,
   addRejections,

@@ -1,8 +1,9 @@
 import { deleteUnwanted } from './cancel.js'
+import { type ColbertRow, insertColbert } from './colbert.js'
 import { type Db, one, type Tx } from './connect.js'
 import { holdWaiting, publish } from './publish.js'
 import { insertTerms, type TermsRow } from './terms.js'
-import { insertVectors, type VectorRow, vectorsTable } from './vectors.js'
+import { holdForm, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
 /** Vectors and chunks are worked out again from documents and pending, should their commit be lost. */
 const DERIVED = { durable: false }
@@ -259,15 +260,14 @@ export function storeLease(
     readonly vectors: readonly VectorRow[]
     /** Of the same texts, where the generation keeps them. */
     readonly terms?: readonly TermsRow[]
+    readonly colbert?: readonly ColbertRow[]
     readonly failed: readonly FailedText[]
     readonly done: boolean
   },
 ): Promise<StoredLease> {
   return db.transact(async (tx) => {
-    const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-      lease.generationId,
-    ])
-    if (generation.length === 0) return { texts: 0, tokens: 0 }
+    const form = await holdForm(tx, lease.generationId)
+    if (form === undefined) return { texts: 0, tokens: 0 }
     const taken = await takePending(
       tx,
       lease,
@@ -276,9 +276,10 @@ export function storeLease(
     const wanted = new Map(taken.map((row) => [row.hash.toString('hex'), row]))
     const isFresh = ({ hash }: { readonly hash: Buffer }) =>
       wanted.get(hash.toString('hex'))?.stored === false
-    await insertVectors(tx, lease.generationId, result.vectors.filter(isFresh))
+    await insertVectors(tx, lease.generationId, form, result.vectors.filter(isFresh))
     // Whatever else is kept of a text goes with its vector: there is either all of it or nothing.
     await insertTerms(tx, lease.generationId, (result.terms ?? []).filter(isFresh))
+    await insertColbert(tx, lease.generationId, (result.colbert ?? []).filter(isFresh))
     await failTexts(tx, lease, result.failed)
     const hashes = taken.map((row) => row.hash)
     await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))

@@ -1,6 +1,6 @@
-import { toSql } from 'pgvector'
 import type { Session, Tx } from './connect.js'
-import { bytea, column, copyRows, vector } from './copy.js'
+import { bytea, column, copyRows } from './copy.js'
+import { columnsOf, type Form, type Stored, store, tableSettings } from './storage/form.js'
 import { besidesOf } from './terms.js'
 
 /** A text's hash and its unit-length vector. */
@@ -12,14 +12,26 @@ export interface VectorRow {
 /** One table a generation, with typed dims: a new model is a new table, and dropping the old one is instant. */
 export const vectorsTable = (generationId: number) => `millrace.vectors_${Number(generationId)}`
 
-export async function createVectors(tx: Tx, generationId: number, dims: number): Promise<void> {
+/** A table for the vectors of a generation, in its form of storage. */
+export async function createVectors(tx: Tx, generationId: number, form: Form): Promise<void> {
   const table = vectorsTable(generationId)
+  // Nothing in them can be compressed: Postgres need not try.
+  const own = columnsOf(form).map(({ name, type }) => `${name} ${type} storage external not null`)
   await tx.query(`create table ${table} (
     text_hash   bytea primary key,
-    embedding   vector(${Number(dims)}) not null,
+    ${own.join(', ')},
     orphaned_at timestamptz(3)
-  )`)
+  ) ${tableSettings(form)}`)
   await tx.query(`create index on ${table} (orphaned_at) where orphaned_at is not null`)
+}
+
+/** How a generation keeps its vectors, and that it stays until the transaction ends; undefined when it is gone. */
+export async function holdForm(tx: Tx, generationId: number): Promise<Form | undefined> {
+  const found = await tx.query<Form>(
+    'select storage, dims from millrace.generations where id = $1 for key share',
+    [generationId],
+  )
+  return found[0]
 }
 
 export async function dropVectors(tx: Tx, generationId: number): Promise<void> {
@@ -27,25 +39,31 @@ export async function dropVectors(tx: Tx, generationId: number): Promise<void> {
 }
 
 /** Binary COPY on servers (185 k rows/s against 8 k for inserts), unnest on PGlite, which cannot COPY. */
-export async function insertVectors(tx: Tx, generationId: number, rows: readonly VectorRow[]): Promise<void> {
+export async function insertVectors(
+  tx: Tx,
+  generationId: number,
+  form: Form,
+  rows: readonly VectorRow[],
+): Promise<void> {
   if (rows.length === 0) return
   const table = vectorsTable(generationId)
+  const columns = columnsOf(form)
+  const stored = rows.map(({ hash, vector }) => ({ ...store(form.storage, vector), hash }))
   if (tx.kind === 'embedded') {
+    const names = columns.map(({ name }) => name).join(', ')
     await tx.query(
-      `insert into ${table} (text_hash, embedding)
-       select hash, embedding::vector from unnest($1::bytea[], $2::text[]) as given (hash, embedding)`,
-      [rows.map((row) => row.hash), rows.map((row) => toSql(Array.from(row.vector)))],
+      `insert into ${table} (text_hash, ${names})
+       select hash, ${columns.map(({ name, cast }) => [name, ...cast].join('::')).join(', ')}
+       from unnest($1::bytea[], ${columns.map((_, i) => `$${i + 2}::text[]`).join(', ')}) as given (hash, ${names})`,
+      [stored.map(({ hash }) => hash), ...columns.map(({ text }) => stored.map(text))],
     )
     return
   }
-  await copyRows(
+  await copyRows<Stored & { readonly hash: Buffer }>(
     tx,
     table,
-    [
-      column('text_hash', bytea, (row: VectorRow) => row.hash),
-      column('embedding', vector, (row: VectorRow) => row.vector),
-    ],
-    rows,
+    [column('text_hash', bytea, ({ hash }: { readonly hash: Buffer }) => hash), ...columns],
+    stored,
   )
 }
 

@@ -1,6 +1,7 @@
-import { type Embedded, type EmbedFailure, type Engine, isElsewhere } from '@millrace/embed'
+import { type Embedded, type EmbedFailure, type Engine, isElsewhere, signsOf } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import {
+  type ColbertRow,
   countAttempt,
   type Db,
   type FailedText,
@@ -171,6 +172,7 @@ function store(
   const scale = scaleOf(made)
   const vectors: VectorRow[] = []
   const terms: TermsRow[] = []
+  const colbert: ColbertRow[] = []
   const failed: FailedText[] = []
   results.forEach((result, i) => {
     const hash = texts[i]?.hash
@@ -180,7 +182,8 @@ function store(
       vectors.push({ hash, vector: result.vector })
       const weighed = scale === undefined ? undefined : weighTerms(result, scale)
       if (weighed !== undefined) terms.push({ hash, terms: weighed })
+      if (result.colbert !== undefined) colbert.push({ hash, ...signsOf(result.colbert) })
     }
   })
-  return storeLease(db, lease, { vectors, terms, failed, done })
+  return storeLease(db, lease, { vectors, terms, colbert, failed, done })
 }
