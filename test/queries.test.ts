@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { openEngine } from '@millrace/embed'
 import {
@@ -385,7 +386,7 @@ for (const backend of backends().slice(0, 2)) {
             exact: { dense: { place: 3, chunks: 3, before: { documentId: order[1] } } },
           },
         })
-        expect(beaten.sentence.en).toContain('is number 3, and 1 were asked for; the last hit, "parcel"')
+        expect(beaten.sentence.en).toContain('is number 3, and k is 1; the last hit, "parcel"')
       })
 
       test('what the index does not find is told from what is beaten, also where there is no time to compare', async () => {
@@ -491,6 +492,39 @@ for (const backend of backends().slice(0, 2)) {
         })
         expect((await ask({ queries: ['a', 'b'] })).status).toBe(400)
       })
+    })
+
+    test('the examples of docs/queries.md are what happens', async () => {
+      const docs = await readFile(new URL('../docs/queries.md', import.meta.url), 'utf8')
+      const calls = docs.matchAll(
+        /curl '?http:\/\/127\.0\.0\.1:8080(\/[^\s']+)'?(?: -H 'content-type: application\/json' -d '\n([^']+)')?(?:\n```\n\n```json\n([\s\S]+?)\n```)?/g,
+      )
+      const checked: string[] = []
+      let literals: readonly string[] = []
+      for (const [, path = '', body, shown] of calls) {
+        const ask = () => world.call(body === undefined ? 'GET' : 'POST', path, body)
+        if (path.includes('stats'))
+          await until(async () => ((await ask()).body.count === 1 ? true : undefined))
+        const answer = await ask()
+        expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+        if (shown !== undefined) expect(answer.body).toMatchObject(JSON.parse(shown))
+        if (typeof answer.body.ingestion === 'string') await world.finished(answer.body.ingestion)
+        if (path === '/v1/embed') {
+          const [first] = answer.body.texts as readonly { readonly sql: { vector: string; terms: string } }[]
+          literals = [first?.sql.vector ?? '', first?.sql.terms ?? '']
+        }
+        checked.push(path)
+      }
+      expect(checked).toHaveLength(7)
+      const statements = [...docs.matchAll(/```sql\n([\s\S]+?)\n```/g)].map(([, sql = '']) => sql)
+      expect(statements).toHaveLength(2)
+      for (const sql of statements) {
+        const rows = await db.query<{ document_id: string }>(
+          sql,
+          literals.slice(0, sql.includes('$2') ? 2 : 1),
+        )
+        expect(rows[0]?.document_id).toBe('parcels/lost')
+      }
     })
 
     test('several domains are searched with one query, merged by score, each with its own threshold', async () => {
