@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { openEngine } from '@millrace/embed'
 import {
@@ -385,7 +386,7 @@ for (const backend of backends().slice(0, 2)) {
             exact: { dense: { place: 3, chunks: 3, before: { documentId: order[1] } } },
           },
         })
-        expect(beaten.sentence.en).toContain('is number 3, and 1 were asked for; the last hit, "parcel"')
+        expect(beaten.sentence.en).toContain('is number 3, and k is 1; the last hit, "parcel"')
       })
 
       test('what the index does not find is told from what is beaten, also where there is no time to compare', async () => {
@@ -438,6 +439,44 @@ for (const backend of backends().slice(0, 2)) {
         await engine.close()
       })
 
+      test('by words: no common ones, beaten, and by both cut before the fusion', async () => {
+        const sparse = { mode: 'sparse', threshold: null, k: 1 }
+        expect(await why('hours', sparse)).toMatchObject({ verdict: 'NO_COMMON_TERMS' })
+        expect(await why('refund', { ...sparse, query: 'parcel replacement and your card' })).toMatchObject({
+          verdict: 'BEATEN',
+          details: { rank: 2, rankedBy: 'sparse', exact: { sparse: { place: 2, chunks: 3 } } },
+        })
+        const hybrid = { mode: 'hybrid', threshold: null, k: 1 }
+        expect(await why('parcel', hybrid)).toMatchObject({ verdict: 'HIT', details: { rankedBy: 'hybrid' } })
+        expect(await why('refund', hybrid)).toMatchObject({ verdict: 'BEATEN', details: { rank: 2 } })
+        // Many with the same text, so that nothing has to be embedded.
+        await db.query(
+          `with made as (
+             insert into millrace.documents (domain_id, external_id, text, content_hash, ingestion_id, state, chunks)
+             select domain_id, 'copy-' || i, text, 'copy', ingestion_id, 'ready', 1
+             from millrace.documents, generate_series(1, 120) i where domain_id = $1 and external_id = 'parcel'
+             returning id
+           ), chunk as (
+             insert into millrace.chunks (document_id, generation_id, revision, ordinal, start_at, end_at, tokens, text_hash, text)
+             select m.id, c.generation_id, 1, 0, c.start_at, c.end_at, c.tokens, c.text_hash, c.text
+             from made m, millrace.chunks c join millrace.documents d on d.id = c.document_id
+             where d.domain_id = $1 and d.external_id = 'parcel'
+           )
+           insert into millrace.published (generation_id, document_id, revision, metadata)
+           select $2, id, 1, '{}' from made`,
+          [domain.id, domain.generationId],
+        )
+        const cut = await why('hours', hybrid)
+        expect(cut).toMatchObject({
+          verdict: 'CUT_IN_FUSION',
+          details: { candidates: 100, exact: { dense: { place: expect.any(Number), chunks: 123 } } },
+        })
+        expect(cut.sentence.en).toMatch(
+          /not among the best 100 by meaning \(place 12\d\) or by words \(place none\)/,
+        )
+        await db.query(`delete from millrace.documents where content_hash = 'copy'`)
+      })
+
       test('a search says what it missed when it is asked to explain', async () => {
         const ask = (more: object) =>
           world.call('POST', '/v1/domains/faq/search', {
@@ -453,6 +492,39 @@ for (const backend of backends().slice(0, 2)) {
         })
         expect((await ask({ queries: ['a', 'b'] })).status).toBe(400)
       })
+    })
+
+    test('the examples of docs/queries.md are what happens', async () => {
+      const docs = await readFile(new URL('../docs/queries.md', import.meta.url), 'utf8')
+      const calls = docs.matchAll(
+        /curl '?http:\/\/127\.0\.0\.1:8080(\/[^\s']+)'?(?: -H 'content-type: application\/json' -d '\n([^']+)')?(?:\n```\n\n```json\n([\s\S]+?)\n```)?/g,
+      )
+      const checked: string[] = []
+      let literals: readonly string[] = []
+      for (const [, path = '', body, shown] of calls) {
+        const ask = () => world.call(body === undefined ? 'GET' : 'POST', path, body)
+        if (path.includes('stats'))
+          await until(async () => ((await ask()).body.count === 1 ? true : undefined))
+        const answer = await ask()
+        expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+        if (shown !== undefined) expect(answer.body).toMatchObject(JSON.parse(shown))
+        if (typeof answer.body.ingestion === 'string') await world.finished(answer.body.ingestion)
+        if (path === '/v1/embed') {
+          const [first] = answer.body.texts as readonly { readonly sql: { vector: string; terms: string } }[]
+          literals = [first?.sql.vector ?? '', first?.sql.terms ?? '']
+        }
+        checked.push(path)
+      }
+      expect(checked).toHaveLength(7)
+      const statements = [...docs.matchAll(/```sql\n([\s\S]+?)\n```/g)].map(([, sql = '']) => sql)
+      expect(statements).toHaveLength(2)
+      for (const sql of statements) {
+        const rows = await db.query<{ document_id: string }>(
+          sql,
+          literals.slice(0, sql.includes('$2') ? 2 : 1),
+        )
+        expect(rows[0]?.document_id).toBe('parcels/lost')
+      }
     })
 
     test('several domains are searched with one query, merged by score, each with its own threshold', async () => {
