@@ -20,6 +20,7 @@ import { benchPipeline } from './pipeline.js'
 import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
+import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
@@ -46,6 +47,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
   'search/rerank': benchRerank,
+  'search/quality': benchQuality,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,

@@ -11,8 +11,8 @@ export const TERMS_MAX = 1_000_000_000
 /**
  * How often each term is in a text. A term is a token id, or a pair of neighbours that are an ideograph each: where a
  * vocabulary has only single characters of Chinese (BERT's), words would be found by their characters wherever they
- * stand. Measured with bm25 alone, nDCG@10 (`npm run bench -- search/quality`): xquad-a-zh .954 without pairs, .968
- * with them, cmrc2018 .959 and .978. The unknown token is left out: it stands for any word.
+ * stand. Measured with bm25 alone, nDCG@10 (`npm run bench -- search/quality`): xquad-a-zh .953 without pairs, .969
+ * with them, cmrc2018 .963 and .978. The unknown token is left out: it stands for any word.
  * @param ids without special tokens
  */
 export function countTerms(

@@ -37,7 +37,7 @@ export const FUSIONS = {
   'm3-pairs': { method: 'weighted', dense: 0.4, sparse: 0.2, colbert: 0.4 },
   /**
    * For models without weights of their own. Chosen on xquad-a (zh with bge-small-zh, en with all-minilm) alone, of
-   * ratios of dense to sparse from 1 : 0.2 to 1 : 3 and rrf: `npm run bench -- search/quality` prints them.
+   * weights from 0.8 / 0.2 to 0.2 / 0.8 and rrf: `npm run bench -- search/quality` prints them.
    */
   bm25: { method: 'weighted', dense: 0.4, sparse: 0.6 },
 } as const satisfies Readonly<Record<string, Fusion>>
