@@ -191,6 +191,7 @@ export {
 } from './verbs/search.js'
 export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
+export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {
   type FileBytes,
