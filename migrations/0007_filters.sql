@@ -43,10 +43,10 @@ begin
     when 'exists' then takes := '{boolean}'; way_out := 'write {"exists": true}';
     when 'prefix' then takes := '{string}'; way_out := 'write {"prefix": "text"}';
     when 'eq', 'ne' then
-      takes := '{string,number,boolean,null}';
+      takes := '{string,number,boolean,"null"}';
       way_out := '"in" compares with several values, "contains" looks into a list';
     when 'contains' then
-      takes := '{string,number,boolean,null}';
+      takes := '{string,number,boolean,"null"}';
       way_out := 'one value each: {"and": [{"field": {"contains": "a"}}, {"field": {"contains": "b"}}]}';
     else
       takes := '{string,number}';
@@ -54,7 +54,7 @@ begin
   end case;
   if starts_with(field, 'document.') and operator not in ('in', 'exists') then
     takes := case
-      when operator in ('eq', 'ne') and field <> 'document.id' then '{string,null}'::text[]
+      when operator in ('eq', 'ne') and field <> 'document.id' then '{string,"null"}'::text[]
       else '{string}'
     end;
     way_out := format('write {"%s": {"%s": "text"}}', field, operator);
@@ -75,8 +75,8 @@ begin
     end if;
     takes := case
       when field = 'document.id' then '{string}'
-      when starts_with(field, 'document.') then '{string,null}'
-      else '{string,number,boolean,null}'::text[]
+      when starts_with(field, 'document.') then '{string,"null"}'
+      else '{string,number,boolean,"null"}'::text[]
     end;
     select jsonb_typeof(e) into wrong
     from jsonb_array_elements(operand) e where not jsonb_typeof(e) = any (takes) limit 1;
