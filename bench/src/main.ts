@@ -22,6 +22,7 @@ import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
+import { benchSparse } from './search/sparse.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
@@ -48,6 +49,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/langchain': benchLangchain,
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
+  'search/sparse': benchSparse,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,

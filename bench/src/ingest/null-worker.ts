@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Engine } from '@millrace/embed'
+import type { Engine, SparseVector } from '@millrace/embed'
 import { openBackends, openLog, readSettings, runProgram, startEngine } from '@millrace/flow'
 import { startWorker } from '@millrace/worker'
 
@@ -19,6 +19,7 @@ function nullEngine(engine: Engine, sleepMs: number): Engine {
     }
     return made
   }
+  const terms = Array.from({ length: VECTORS }, (_, seed) => someTerms(seed))
   // A model does one batch after the other, whoever asks.
   let line: Promise<unknown> = Promise.resolve()
   const pause = (batches: number): Promise<unknown> => {
@@ -30,7 +31,7 @@ function nullEngine(engine: Engine, sleepMs: number): Engine {
   return {
     ...engine,
     load: async (id) => engine.manifest(id),
-    embed: async ({ model, texts }) => {
+    embed: async ({ model, texts, outputs }) => {
       if (sleepMs > 0) await pause(Math.ceil(texts.length / BATCH))
       const made = of(engine.manifest(model).dims)
       return texts.map((_, i) => ({
@@ -38,9 +39,19 @@ function nullEngine(engine: Engine, sleepMs: number): Engine {
         tokens: 0,
         windows: 1,
         truncated: false,
+        ...(outputs?.includes('terms') ? { terms: terms[i % VECTORS] ?? NO_TERMS } : {}),
       }))
     },
   }
+}
+
+const NO_TERMS: SparseVector = { ids: new Int32Array(), weights: new Float32Array() }
+/** Different tokens of a paragraph of 50. */
+const TERMS = 40
+
+function someTerms(seed: number): SparseVector {
+  const ids = Int32Array.from({ length: TERMS }, (_, i) => 700 * i + ((seed * (i + 1)) % 700))
+  return { ids, weights: new Float32Array(TERMS).fill(1) }
 }
 
 function unit(dims: number, seed: number): Float32Array {
