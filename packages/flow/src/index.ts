@@ -84,6 +84,7 @@ export {
   type FusionWeights,
   fuseHits,
   fuseScores,
+  modelsOf,
   type Rankable,
   RERANK_TOP_DEFAULT,
   RERANK_TOP_MAX,

@@ -28,6 +28,15 @@ export interface RerankDomain {
   readonly outputs?: readonly string[]
 }
 
+/** The models that searches of a domain use: its own, and the one that reranks them unless they say otherwise. */
+export function modelsOf(domain: {
+  readonly model: string
+  readonly search: { readonly rerank?: { readonly by: string } | null | undefined }
+}): string[] {
+  const by = domain.search.rerank?.by
+  return [...(isExternal(domain) ? [] : [domain.model]), ...(by === undefined || by === COLBERT ? [] : [by])]
+}
+
 /** What reranking needs of a hit, and what it changes; all else of it passes through. */
 export interface Rankable {
   /** What is shown: the chunk's own text, or its parent's. */
