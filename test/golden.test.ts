@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildProgram, EXIT_PROBLEMS, EXIT_WORSE } from 'millrace'
@@ -34,6 +34,10 @@ const LEVELS = [
   { key: 'precise', above: 0.6, name: { zh: '精准', en: 'precise' } },
   { key: 'related', above: 0.25, name: { zh: '相关', en: 'related' } },
   { key: 'unrelated', above: null, name: { zh: '无关', en: 'unrelated' } },
+]
+const SAMPLES = [
+  ...['lost-parcel', 'payment-declined', 'exchange-item', 'refund-times', 'lost-two-factor-device'],
+  ...['change-delivery-address', 'return-item', 'gift-cards', 'invoices'],
 ]
 /** Of which nothing is anything but unrelated. */
 const STRICT = [
@@ -402,6 +406,13 @@ for (const backend of [backends()[0], servers()].filter((one) => one !== undefin
         const file = join(folder, 'questions.csv')
         const [csv = ''] = blocks(docs, 'csv')
         await writeFile(file, csv)
+        // What the answers are about, and what comes instead: the others of the samples change nothing.
+        const support = join(folder, 'support-en')
+        await Promise.all(
+          SAMPLES.map((name) =>
+            cp(new URL(`../samples/support-en/${name}.md`, import.meta.url), join(support, `${name}.md`)),
+          ),
+        )
         const command = async (line: string) => {
           let out = ''
           process.exitCode = 0
@@ -413,7 +424,14 @@ for (const backend of [backends()[0], servers()].filter((one) => one !== undefin
             openEngine: () => {
               throw new Error('no engine is needed')
             },
-          }).parseAsync(['node', ...line.replace('questions.csv', file).split(/\s+/).slice(1)])
+          }).parseAsync([
+            'node',
+            ...line
+              .replace('questions.csv', file)
+              .replace('samples/support-en', support)
+              .split(/\s+/)
+              .slice(1),
+          ])
           const code = process.exitCode
           process.exitCode = 0
           return { out, code }
