@@ -43,10 +43,10 @@ begin
     when 'exists' then takes := '{boolean}'; way_out := 'write {"exists": true}';
     when 'prefix' then takes := '{string}'; way_out := 'write {"prefix": "text"}';
     when 'eq', 'ne' then
-      takes := '{string,number,boolean,null}';
+      takes := '{string,number,boolean,"null"}';
       way_out := '"in" compares with several values, "contains" looks into a list';
     when 'contains' then
-      takes := '{string,number,boolean,null}';
+      takes := '{string,number,boolean,"null"}';
       way_out := 'one value each: {"and": [{"field": {"contains": "a"}}, {"field": {"contains": "b"}}]}';
     else
       takes := '{string,number}';
@@ -54,7 +54,7 @@ begin
   end case;
   if starts_with(field, 'document.') and operator not in ('in', 'exists') then
     takes := case
-      when operator in ('eq', 'ne') and field <> 'document.id' then '{string,null}'::text[]
+      when operator in ('eq', 'ne') and field <> 'document.id' then '{string,"null"}'::text[]
       else '{string}'
     end;
     way_out := format('write {"%s": {"%s": "text"}}', field, operator);
@@ -75,8 +75,8 @@ begin
     end if;
     takes := case
       when field = 'document.id' then '{string}'
-      when starts_with(field, 'document.') then '{string,null}'
-      else '{string,number,boolean,null}'::text[]
+      when starts_with(field, 'document.') then '{string,"null"}'
+      else '{string,number,boolean,"null"}'::text[]
     end;
     select jsonb_typeof(e) into wrong
     from jsonb_array_elements(operand) e where not jsonb_typeof(e) = any (takes) limit 1;
@@ -312,3 +312,113 @@ end $$;
 comment on function millrace.compile_filter(jsonb, text) is
   'A filter as a condition on p (millrace.published) and d (millrace.documents) that takes every name and value from '
   'one jsonb parameter, and that parameter. A wrong filter raises 22023. No text of the caller is in the condition.';
+
+-- How a filtered search is best done. The index gives vectors in order of nearness and the filter drops most of them;
+-- exact search begins with the documents that pass. The first is quick when many pass, the second when few do, and
+-- only the second is right when what passes lies elsewhere than what is near.
+--
+-- Whoever searches a generation that has an index asks millrace.plan_of. With `documents`, exact search over them:
+--   from unnest(documents) k (document_id) join published p … join chunks c … join vectors_<g> v …
+--   order by (v.embedding <#> query) + 0 limit k                                -- "+ 0": not through the index
+-- Without, through the index, in relaxed order (a strict one drops what is found late) and put in order outside:
+--   set_config('hnsw.iterative_scan', 'relaxed_order', true), and hnsw.ef_search and hnsw.max_scan_tuples as planned;
+--   with found as materialized (… where condition order by v.embedding <#> query limit k) … order by distance
+-- When that gives fewer than k: exact search over millrace.passing(generation, condition, arguments, null).
+-- A function that has SET clauses for these three gets them back when it ends.
+
+-- Hashes are uniform, so the first chunks by hash are a sample.
+create function millrace.filter_share(generation bigint, condition text, arguments jsonb) returns real
+language plpgsql stable as $$
+declare
+  sample constant integer := 500;
+  share real;
+begin
+  execute format($sql$
+    select avg(case when %s then 1 else 0 end)
+    from (
+      select c.document_id, c.revision from millrace.chunks c where c.generation_id = %s order by c.text_hash limit %s
+    ) c
+    join millrace.published p on p.generation_id = %2$s and p.document_id = c.document_id and p.revision = c.revision
+    left join millrace.documents d on d.id = p.document_id
+  $sql$, condition, generation, sample)
+  into share using null::text, null::text, arguments;
+  return share;
+end $$;
+comment on function millrace.filter_share(bigint, text, jsonb) is
+  'The share of a generation''s chunks that pass a condition of millrace.compile_filter (parameter $3), by a sample of '
+  '500; null when the generation has none.';
+
+create function millrace.passing(generation bigint, condition text, arguments jsonb, most bigint) returns bigint[]
+language plpgsql stable as $$
+declare
+  found_ids bigint[];
+begin
+  execute format($sql$
+    select array(
+      select p.document_id
+      from millrace.published p left join millrace.documents d on d.id = p.document_id
+      where p.generation_id = %s and %s
+      limit $1
+    )
+  $sql$, generation, condition)
+  into found_ids using most + 1, null::text, arguments;
+  return case when cardinality(found_ids) > most then null else found_ids end;
+end $$;
+comment on function millrace.passing(bigint, text, jsonb, bigint) is
+  'The documents of a generation that pass a condition of millrace.compile_filter (parameter $3); null when they are '
+  'more than `most`; all of them when `most` is null.';
+
+-- Not stable only because Postgres wants it so for EXPLAIN.
+create function millrace.passing_cost(generation bigint, condition text, arguments jsonb) returns double precision
+language plpgsql volatile as $$
+declare
+  plan json;
+begin
+  execute format($sql$
+    explain (format json)
+    select p.document_id
+    from millrace.published p left join millrace.documents d on d.id = p.document_id
+    where p.generation_id = %s and %s
+  $sql$, generation, condition)
+  into plan using null::text, null::text, arguments;
+  return plan -> 0 -> 'Plan' ->> 'Total Cost';
+end $$;
+comment on function millrace.passing_cost(bigint, text, jsonb) is
+  'What Postgres thinks it costs to find the documents of millrace.passing, in its own units.';
+
+-- Costs in milliseconds, measured at 100,000 vectors of 1,024 dims (npm run bench -- search/filtered); their ratios decide.
+create function millrace.plan_of(
+  generation bigint, k integer, condition text, arguments jsonb, ef integer default 40,
+  out documents bigint[], out ef_search integer, out scan_tuples integer, out share real
+)
+language plpgsql stable as $$
+declare
+  ms_a_tuple constant double precision := 0.02;    -- of the index: a vector visited, its chunk and document looked up
+  ms_a_vector constant double precision := 0.015;  -- of exact search: a chunk that passes, its vector read and compared
+  ms_a_cost constant double precision := 0.008;    -- of Postgres's units of cost, for finding what passes
+  -- The further down its list, the less does an index keep to the order: so many candidates for a hit that is wanted.
+  candidates_a_hit constant integer := 4;
+  ef_max constant integer := 1000;                 -- pgvector's
+  tuples_max constant integer := 20000;            -- pgvector's default for hnsw.max_scan_tuples
+  least_share constant double precision := 0.001;  -- what a sample of 500 without a hit is taken for
+  rows_all double precision;
+  scan_ms double precision;
+  index_ms double precision;
+  exact_ms double precision;
+begin
+  share := millrace.filter_share(generation, condition, arguments);
+  select greatest(c.reltuples, 1) into rows_all
+  from pg_class c where c.oid = to_regclass(format('millrace.%I', 'vectors_' || generation));
+  scan_ms := ms_a_cost * millrace.passing_cost(generation, condition, arguments);
+  index_ms := ms_a_tuple * least(tuples_max, candidates_a_hit * k / greatest(share, least_share));
+  exact_ms := scan_ms + ms_a_vector * greatest(share, least_share) * rows_all;
+  if exact_ms <= index_ms then
+    documents := millrace.passing(generation, condition, arguments, ceil(2 * index_ms / ms_a_vector)::bigint);
+    if documents is not null then return; end if;
+  end if;
+  ef_search := least(ef_max, greatest(ef, ceil(candidates_a_hit * k / greatest(share, least_share))));
+  scan_tuples := least(tuples_max, greatest(ef_search, ceil(candidates_a_hit * (k + 5) / greatest(share, least_share))));
+end $$;
+comment on function millrace.plan_of(bigint, integer, text, jsonb, integer) is
+  'How to search a generation that has an index with a filter. documents: exact search over these; null: through the '
+  'index, with hnsw.ef_search and hnsw.max_scan_tuples so, and over all that pass when that gives fewer than k.';

@@ -9,10 +9,6 @@ alter table millrace.domains drop column threshold, drop column levels;
 comment on function millrace.similarity(vector, vector) is
   'Cosine of two vectors, -1 to 1. NaN when one of them is all zeros.';
 
--- UNTIL THE BRANCH filters LANDS
-create function millrace.filter_share(generation bigint, condition text, arguments jsonb) returns real language sql as $$ select 1::real $$;
-create function millrace.by_index(share real, texts double precision, k integer) returns boolean language sql as $$ select true $$;
-
 -- The same presets as in packages/flow/src/search/fusion.ts, where each has its source.
 create function millrace.fusion_of(preset text, lexical text) returns jsonb
 language plpgsql immutable parallel safe as $$
@@ -67,7 +63,8 @@ $$;
 comment on function millrace.embedding_sql(text, integer, text) is
   'The expression that gives the vector of a row of a table of vectors, for each form of storage.';
 
--- $1 the query, $2 how many, $3 the filter''s arguments, $4 candidates that are looked at closely.
+-- $1 the query, $2 how many, $3 the filter''s arguments, $4 candidates that are looked at closely, $5 for a condition of
+-- the caller's own.
 create function millrace.nearest_sql(
   generation bigint, storage text, dims integer, condition text, exact boolean
 ) returns text
@@ -189,8 +186,10 @@ create function millrace.find_hits(
   out text_hash bytea, out context text, out chunk_text text
 ) returns setof record
 language plpgsql stable
-set hnsw.iterative_scan = 'strict_order' -- the index goes on until the filter has let enough through
+-- The index goes on until the filter has let enough through. A strict order would drop what it finds late.
+set hnsw.iterative_scan = 'relaxed_order'
 set hnsw.ef_search = 100                 -- what set_config sets below ends with the function
+set hnsw.max_scan_tuples = 20000
 set jit = off                            -- it takes longer than the scans that it is for
 as $$
 declare
@@ -206,9 +205,12 @@ declare
   all_terms integer[];
   bound double precision;
   wanted integer;
-  share real;
   texts double precision;
   by_index boolean;
+  plan record;
+  ef integer;
+  candidates integer;
+  passing bigint[];  -- the documents, where exact search over them is best
   d_docs bigint[]; d_ordinals integer[]; d_hashes bytea[]; d_scores double precision[];
   s_docs bigint[]; s_ordinals integer[]; s_hashes bytea[]; s_scores double precision[];
   parents integer;
@@ -271,14 +273,8 @@ begin
     select nullif(greatest(c.reltuples, 0), 0) into texts
     from pg_class c where c.oid = format('millrace.vectors_%s', target.generation)::regclass;
     by_index := target.indexed and not exact;
-    if by_index then
-      perform set_config('hnsw.ef_search',
-        coalesce(options ->> 'efSearch', target.search ->> 'efSearch', '100'), true);
-      if condition <> 'true' then
-        share := millrace.filter_share(target.generation, condition, arguments);
-        by_index := millrace.by_index(share, texts, k);
-      end if;
-    end if;
+    ef := coalesce((options ->> 'efSearch')::integer, (target.search ->> 'efSearch')::integer, 100);
+    perform set_config('hnsw.ef_search', ef::text, true);
   end if;
   if mode <> 'dense' then
     select w.weights, w.picked, w.bound into weights, picked, bound
@@ -289,10 +285,22 @@ begin
   if target.has_parents then wanted := wanted * 4; end if;
   loop
     if mode <> 'sparse' then
-      execute millrace.nearest_sql(target.generation, target.storage, target.dims, condition, exact or (target.indexed and not by_index))
-      into d_docs, d_ordinals, d_hashes, d_scores
-      using dense, wanted, arguments, greatest(wanted, coalesce(
+      candidates := greatest(wanted, coalesce(
         (options ->> 'candidates')::integer, millrace.candidates_of(target.storage, wanted, texts::bigint)));
+      if by_index and condition <> 'true' then
+        plan := millrace.plan_of(target.generation, candidates, condition, arguments, ef);
+        passing := plan.documents;
+        by_index := passing is null;
+        if by_index then
+          perform set_config('hnsw.ef_search', plan.ef_search::text, true),
+            set_config('hnsw.max_scan_tuples', plan.scan_tuples::text, true);
+        end if;
+      end if;
+      execute millrace.nearest_sql(target.generation, target.storage, target.dims,
+        case when passing is null then condition else 'p.document_id = any ($5)' end,
+        exact or (target.indexed and not by_index))
+      into d_docs, d_ordinals, d_hashes, d_scores
+      using dense, wanted, arguments, candidates, passing;
       -- The index may end before it has found enough: it looks at a limited number of rows.
       if by_index and coalesce(array_length(d_docs, 1), 0) < wanted then
         execute millrace.nearest_sql(target.generation, target.storage, target.dims, condition, true)

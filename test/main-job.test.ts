@@ -452,12 +452,13 @@ for (const backend of backends()) {
         '/v1/domains/{name}/queries/stats',
         '/v1/domains/{name}/recall',
         '/v1/domains/{name}/search',
+        '/v1/domains/{name}/storage',
         '/v1/embed',
-        '/v1/search',
         '/v1/ingestions/{id}',
         '/v1/ingestions/{id}/cancel',
         '/v1/ingestions/{id}/events',
         '/v1/ingestions/{id}/resume',
+        '/v1/search',
         '/v1/status',
       ])
     })

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { openEngine } from '@millrace/embed'
 import {
@@ -209,9 +210,8 @@ for (const backend of backends().slice(0, 2)) {
         await search('new')
         await logged(2)
         await db.query(`update millrace.queries set at = now() - interval '31 days' where query = 'old'`)
-        expect(await forgetQueries(db, 40)).toBe(0)
-        // The sweep, every second here, may be faster.
-        await forgetQueries(db, 30)
+        // By the sweep, every second here.
+        await until(async () => ((await logged(1)).length === 1 ? true : undefined))
         expect((await logged(1)).map(({ query }) => query)).toEqual(['new'])
       })
 
@@ -385,7 +385,7 @@ for (const backend of backends().slice(0, 2)) {
             exact: { dense: { place: 3, chunks: 3, before: { documentId: order[1] } } },
           },
         })
-        expect(beaten.sentence.en).toContain('is number 3, and 1 were asked for; the last hit, "parcel"')
+        expect(beaten.sentence.en).toContain('is number 3, and k is 1; the last hit, "parcel"')
       })
 
       test('what the index does not find is told from what is beaten, also where there is no time to compare', async () => {
@@ -438,6 +438,116 @@ for (const backend of backends().slice(0, 2)) {
         await engine.close()
       })
 
+      test('by words: no common ones, beaten, and by both cut before the fusion', async () => {
+        const sparse = { mode: 'sparse', threshold: null, k: 1 }
+        expect(await why('hours', sparse)).toMatchObject({ verdict: 'NO_COMMON_TERMS' })
+        expect(await why('refund', { ...sparse, query: 'parcel replacement and your card' })).toMatchObject({
+          verdict: 'BEATEN',
+          details: { rank: 2, rankedBy: 'sparse', exact: { sparse: { place: 2, chunks: 3 } } },
+        })
+        const hybrid = { mode: 'hybrid', threshold: null, k: 1 }
+        expect(await why('parcel', hybrid)).toMatchObject({ verdict: 'HIT', details: { rankedBy: 'hybrid' } })
+        expect(await why('refund', hybrid)).toMatchObject({ verdict: 'BEATEN', details: { rank: 2 } })
+        // Many with the same text, so that nothing has to be embedded.
+        await db.query(
+          `with made as (
+             insert into millrace.documents (domain_id, external_id, text, content_hash, ingestion_id, state, chunks)
+             select domain_id, 'copy-' || i, text, 'copy', ingestion_id, 'ready', 1
+             from millrace.documents, generate_series(1, 120) i where domain_id = $1 and external_id = 'parcel'
+             returning id
+           ), chunk as (
+             insert into millrace.chunks (document_id, generation_id, revision, ordinal, start_at, end_at, tokens, text_hash, text)
+             select m.id, c.generation_id, 1, 0, c.start_at, c.end_at, c.tokens, c.text_hash, c.text
+             from made m, millrace.chunks c join millrace.documents d on d.id = c.document_id
+             where d.domain_id = $1 and d.external_id = 'parcel'
+           )
+           insert into millrace.published (generation_id, document_id, revision, metadata)
+           select $2, id, 1, '{}' from made`,
+          [domain.id, domain.generationId],
+        )
+        const cut = await why('hours', hybrid)
+        expect(cut).toMatchObject({
+          verdict: 'CUT_IN_FUSION',
+          details: { candidates: 100, exact: { dense: { place: expect.any(Number), chunks: 123 } } },
+        })
+        expect(cut.sentence.en).toMatch(
+          /not among the best 100 by meaning \(place 12\d\) or by words \(place none\)/,
+        )
+        await db.query(`delete from millrace.documents where content_hash = 'copy'`)
+      })
+
+      test.each(['full', 'half', 'sq8', 'sq4', 'binary'])(
+        'compares what is stored as %s',
+        async (storage) => {
+          const name = `stored-${storage}`
+          const dims = 16
+          /** Between two directions: the smaller the angle, the nearer to the first. */
+          const at = (degrees: number) =>
+            Array.from({ length: dims }, (_, i) =>
+              i % 2 === 0 ? Math.cos((degrees * Math.PI) / 180) : Math.sin((degrees * Math.PI) / 180),
+            )
+          await world.call('POST', '/v1/domains', { name, model: 'external', dims, storage })
+          const documents = [0, 20, 40].map((degrees) => ({
+            id: String(degrees),
+            chunks: [
+              { text: `at ${degrees}`, vector: at(degrees) },
+              { text: 'away', vector: at(degrees + 45) },
+            ],
+          }))
+          const { ingestion } = await world.client.post(
+            `/v1/domains/${name}/documents`,
+            { documents },
+            submissionSchema,
+          )
+          await world.finished(ingestion)
+          const { status, body } = await world.call('POST', `/v1/domains/${name}/explain`, {
+            vector: at(0),
+            documentId: '40',
+            k: 2,
+          })
+          expect([status, body.verdict]).toEqual([200, 'BEATEN'])
+          expect(body.details).toMatchObject({
+            rank: 3,
+            exact: { dense: { place: 3, chunks: 6, before: { documentId: '20', chunk: 0 } } },
+          })
+          expect(body.chunks).toMatchObject([
+            { chunk: 0, scores: { dense: expect.closeTo(Math.cos((40 * Math.PI) / 180), 1) } },
+            { chunk: 1 },
+          ])
+        },
+      )
+
+      test('where chunks lie in parents, parents are counted', async () => {
+        const chunking = { kind: 'parent', size: 32, parentSize: 64 }
+        await world.call('POST', '/v1/domains', { name: 'parents', chunking })
+        const lines = (word: string) =>
+          Array.from(
+            { length: 6 },
+            (_, i) => `The ${word} of house number ${i} was painted by ${i} painters.`,
+          )
+        const documents = ['door', 'window', 'roof'].map((word) => ({
+          id: word,
+          text: lines(word).join(' '),
+        }))
+        const { ingestion } = await world.client.post(
+          '/v1/domains/parents/documents',
+          { documents },
+          submissionSchema,
+        )
+        await world.finished(ingestion)
+        const sought = { query: 'a painted door', k: 100, mode: 'dense' }
+        const found = await world.client.post('/v1/domains/parents/search', sought, searchSchema)
+        expect(found.hits.length).toBeGreaterThan(3)
+        const last = found.hits.findIndex(({ documentId }) => documentId !== found.hits[0]?.documentId)
+        const documentId = found.hits[last]?.documentId
+        const { body } = await world.call('POST', '/v1/domains/parents/explain', {
+          ...sought,
+          k: 1,
+          documentId,
+        })
+        expect(body).toMatchObject({ verdict: 'BEATEN', details: { rank: last + 1 } })
+      })
+
       test('a search says what it missed when it is asked to explain', async () => {
         const ask = (more: object) =>
           world.call('POST', '/v1/domains/faq/search', {
@@ -453,6 +563,39 @@ for (const backend of backends().slice(0, 2)) {
         })
         expect((await ask({ queries: ['a', 'b'] })).status).toBe(400)
       })
+    })
+
+    test('the examples of docs/queries.md are what happens', async () => {
+      const docs = await readFile(new URL('../docs/queries.md', import.meta.url), 'utf8')
+      const calls = docs.matchAll(
+        /curl '?http:\/\/127\.0\.0\.1:8080(\/[^\s']+)'?(?: -H 'content-type: application\/json' -d '\n([^']+)')?(?:\n```\n\n```json\n([\s\S]+?)\n```)?/g,
+      )
+      const checked: string[] = []
+      let literals: readonly string[] = []
+      for (const [, path = '', body, shown] of calls) {
+        const ask = () => world.call(body === undefined ? 'GET' : 'POST', path, body)
+        if (path.includes('stats'))
+          await until(async () => ((await ask()).body.count === 1 ? true : undefined))
+        const answer = await ask()
+        expect(answer.status, JSON.stringify(answer.body)).toBeLessThan(300)
+        if (shown !== undefined) expect(answer.body).toMatchObject(JSON.parse(shown))
+        if (typeof answer.body.ingestion === 'string') await world.finished(answer.body.ingestion)
+        if (path === '/v1/embed') {
+          const [first] = answer.body.texts as readonly { readonly sql: { vector: string; terms: string } }[]
+          literals = [first?.sql.vector ?? '', first?.sql.terms ?? '']
+        }
+        checked.push(path)
+      }
+      expect(checked).toHaveLength(7)
+      const statements = [...docs.matchAll(/```sql\n([\s\S]+?)\n```/g)].map(([, sql = '']) => sql)
+      expect(statements).toHaveLength(2)
+      for (const sql of statements) {
+        const rows = await db.query<{ document_id: string }>(
+          sql,
+          literals.slice(0, sql.includes('$2') ? 2 : 1),
+        )
+        expect(rows[0]?.document_id).toBe('parcels/lost')
+      }
     })
 
     test('several domains are searched with one query, merged by score, each with its own threshold', async () => {

@@ -1,19 +1,13 @@
 import { createHash } from 'node:crypto'
-import {
-  buildIndex,
-  type Db,
-  embeddingSql,
-  getDomain,
-  insertDomain,
-  migrate,
-  openDb,
-  openEmbedded,
-  updateDomain,
-} from '@millrace/store'
+import { buildIndex, type Db, embeddingSql, getDomain, insertDomain, updateDomain } from '@millrace/store'
 import { bitsOf, searchBits } from '@millrace/store/storage/codes'
 import { insertVectors } from '@millrace/store/vectors'
+import { searchSchema, submissionSchema } from 'millrace/client'
+import { storageSchema } from 'millrace/storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { backends } from './support/backends.js'
+import { openWorld, type World } from './support/world.js'
 
 const LEVELS = [{ key: 'all', above: null, name: { zh: '全', en: 'all' } }]
 
@@ -39,6 +33,21 @@ function vectorsOf(dims: number, count: number): Float32Array[] {
 const COUNT = 40
 const hashOf = (i: number) => createHash('sha256').update(`${i}`).digest()
 
+const TOPICS = [
+  'baking bread',
+  'growing tomatoes',
+  'mending bicycles',
+  'old coins',
+  'whales',
+  'chess openings',
+  'the moon',
+  'tax returns',
+  'paper planes',
+  'rivers',
+  'harbours',
+  'glass',
+]
+
 /** Storage, and the mean and largest error of a similarity that it may have. */
 const FORMS = [
   ['full', 1e-6, 1e-6],
@@ -50,21 +59,13 @@ const FORMS = [
 
 for (const backend of backends().filter(({ name }) => name !== 'Postgres alone')) {
   describe(`forms of storage, ${backend.name}`, () => {
+    let world: World
     let db: Db
-    const closers: (() => Promise<void>)[] = []
     beforeAll(async () => {
-      const place = await backend.open()
-      closers.push(() => place.remove())
-      const { DATABASE_URL, DATA_DIR } = place.env
-      const embedded = DATA_DIR === undefined ? undefined : await openEmbedded({ dataDir: DATA_DIR })
-      if (embedded !== undefined) closers.push(() => embedded.close())
-      db = openDb({ url: String(embedded?.url ?? DATABASE_URL), kind: embedded ? 'embedded' : 'server' })
-      closers.push(() => db.close())
-      await migrate(db)
+      world = await openWorld(backend)
+      db = world.running.backends.db
     })
-    afterAll(async () => {
-      for (const close of closers.reverse()) await close()
-    })
+    afterAll(() => world?.close())
 
     /** A domain of that form with these vectors; its generation. */
     async function filled(
@@ -130,6 +131,69 @@ for (const backend of backends().filter(({ name }) => name !== 'Postgres alone')
       const bits = [...searchBits(query)].map((byte) => byte.toString(2).padStart(8, '0')).join('')
       expect(nearest[0]?.bits).toBe(bits.slice(0, bitsOf(dims)))
       expect(await db.query('select millrace.bits_of($1) as bits', [dims])).toEqual([{ bits: bitsOf(dims) }])
+    })
+
+    test.each(FORMS)('%s in HTTP and in SQL', async (storage, meanMax, largest) => {
+      const name = `http-${storage}`
+      await world.client.post('/v1/domains', { name, storage }, z.unknown())
+      const documents = TOPICS.map((topic, i) => ({
+        id: `d${i}`,
+        text: `All that is to be known about ${topic}.`,
+      }))
+      const { ingestion } = await world.client.post(
+        `/v1/domains/${name}/documents`,
+        { documents },
+        submissionSchema,
+      )
+      await world.finished(ingestion)
+      const body = { query: 'How do I bake bread?', k: 3, threshold: null }
+      const { hits } = await world.client.post(`/v1/domains/${name}/search`, body, searchSchema)
+      expect(hits.map(({ documentId }) => documentId)).toHaveLength(3)
+      expect(hits[0]?.documentId).toBe('d0')
+
+      const found = await db.query<{ document_id: string; similarity: number; length: number }>(
+        `select h.document_id, h.similarity, vector_norm(v.embedding) as length
+         from millrace_domains."${name}" v
+         cross join lateral millrace.search('${name}', v.embedding, 1, -1) h
+         where v.document_id = 'd4'`,
+      )
+      expect(found).toMatchObject([{ document_id: 'd4' }])
+      expect(found[0]?.similarity).toBeCloseTo(1, 1)
+      expect(found[0]?.length).toBeCloseTo(1, 3)
+
+      const report = await world.client.get(`/v1/domains/${name}/storage?sample=9`, storageSchema)
+      expect(report).toMatchObject({
+        domain: name,
+        storage,
+        vectors: TOPICS.length,
+        dims: 384,
+        float32Bytes: 1_536,
+      })
+      expect(report.parts[0]).toMatchObject({ name: 'vectors', rows: TOPICS.length })
+      expect(report.parts[0]?.tableBytes).toBeGreaterThan(0)
+      expect(report.parts[0]?.indexBytes).toBeGreaterThan(0)
+      expect(report.error?.mean).toBeLessThan(meanMax)
+      expect(report.error?.largest).toBeLessThan(largest)
+      expect(report.recall?.recall).toBe(1)
+      if (storage !== 'full') {
+        expect(report).toMatchObject({ sampled: 9, error: { pairs: 72 } })
+        expect(report.error?.largest).toBeGreaterThan(0)
+      }
+    })
+
+    test('what brings its vectors in a form with codes has no float32 to compare with, and says so', async () => {
+      await world.client.post(
+        '/v1/domains',
+        { name: 'brought', model: 'external', dims: 3, storage: 'sq8' },
+        z.unknown(),
+      )
+      const report = await world.client.get('/v1/domains/brought/storage', storageSchema)
+      expect(report).toMatchObject({
+        error: null,
+        recall: null,
+        bytesPerVector: null,
+        notes: [expect.any(String)],
+      })
     })
 
     if (!backend.isServer) return

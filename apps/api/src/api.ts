@@ -3,8 +3,8 @@ import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import type { Backends, Log, Settings } from '@millrace/flow'
 import {
   chooseModel,
-  isExternal,
   listDomains,
+  modelsOf,
   openPreparer,
   openQueryCache,
   openQueryLog,
@@ -18,7 +18,7 @@ export interface RunningApi {
   close(): Promise<void>
 }
 
-/** Listens, then loads the default model and every domain's; /readyz says when they are up. */
+/** Listens, then loads the default model and those of every domain; /readyz says when they are up. */
 export async function startApi(
   deps: { readonly backends: Pick<Backends, 'db' | 'queues'>; readonly engine: Engine; readonly log: Log },
   settings: Settings,
@@ -51,8 +51,8 @@ export async function startApi(
   const url = await app.listen({ host: settings.host, port: settings.port }).catch((error: unknown) => {
     throw whyNot(error, settings)
   })
-  const domains = (await listDomains({ db })).filter((domain) => !isExternal(domain))
-  for (const id of new Set([defaultModel, ...domains.map((domain) => domain.model)])) {
+  const domains = await listDomains({ db })
+  for (const id of new Set([defaultModel, ...domains.flatMap(modelsOf)])) {
     engine.load(id).catch((error: unknown) => {
       if (codeOf(error) !== 'ENGINE_CLOSED') log.error({ err: error, model: id }, 'the model did not load')
     })

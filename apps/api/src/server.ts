@@ -23,6 +23,7 @@ import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
 import { searchRoutes } from './routes/search.js'
 import { statusRoutes } from './routes/status.js'
+import { storageRoutes } from './routes/storage.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -97,6 +98,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
     await closed.register(recallRoutes, deps)
+    await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)
   })

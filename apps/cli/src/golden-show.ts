@@ -60,11 +60,11 @@ export function showRun(run: GoldenReport): string {
   ].join('')
 }
 
-function missesOf({ missed, misses }: GoldenReport): string {
+function missesOf({ missed, misses, k }: GoldenReport): string {
   if (misses === null || misses === 0) return ''
   const shown = missed.slice(0, LISTED)
   const rows = shown.flatMap(({ question, documentIds, rank, score, instead }) => [
-    [short(question), documentIds.join(' '), rank === null ? '> 100' : String(rank), scoreOf(score)],
+    [short(question), documentIds.join(' '), placeOf(rank, k), scoreOf(score)],
     ...(instead ?? [])
       .filter(({ documentId }) => !documentIds.includes(documentId))
       .map((hit) => ['', `instead: ${hit.documentId}`, '', scoreOf(hit.score)]),
@@ -75,6 +75,10 @@ function missesOf({ missed, misses }: GoldenReport): string {
     more(misses, shown.length)
   )
 }
+
+/** Among the first K and a miss all the same: its score is on the last level. */
+const placeOf = (rank: number | null, k: number): string =>
+  rank === null ? '> 100' : rank <= k ? `${rank}, too weak` : String(rank)
 
 const scoreOf = (score: number | null): string => (score === null ? '' : share(score))
 

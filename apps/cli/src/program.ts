@@ -16,6 +16,7 @@ import { within } from './numbers.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
+import { addStorage } from './storage.js'
 
 export interface ProgramDeps {
   readonly client: Client
@@ -116,6 +117,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
 
   addChunk(program, client, write)
   addGolden(program, client, write)
+  addStorage(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

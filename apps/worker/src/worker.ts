@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import {
-  continueRun,
+  continueRuns,
   embedLease,
   type Log,
   openPreparer,
@@ -94,7 +94,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
-    every(GOLDEN_MS, log, 'a golden run', () => continueRun({ db, engine, log }, measuring.signal)),
+    every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),

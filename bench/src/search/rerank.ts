@@ -70,7 +70,8 @@ export async function benchRerank(): Promise<Figure[]> {
     await makeReranker(modelsDir, 'minilm-size', ENGLISH)
     await makeReranker(modelsDir, 'bge-small-size', CHINESE)
     await importModel(await tinyM3(modelsDir), { id: 'tiny-bge-m3', modelsDir })
-    const engine = openEngine({ modelDirs: [modelsDir, join(ROOT, 'models')] })
+    // In a thread, so that its time on processors is this process's, whatever else the machine does.
+    const engine = openEngine({ modelDirs: [modelsDir, join(ROOT, 'models')], isolation: 'thread' })
     try {
       return [
         ...(await crossEncoder(engine, 'tiny', 'random, 62 tokens', ENGLISH, english)),
@@ -95,15 +96,24 @@ async function crossEncoder(
   const query = questions[0] ?? ''
   const top = (count: number) => () => rerankAll(engine, { model, query, texts: paragraphs.slice(0, count) })
   const embed = () => embedAll(engine, { model: embedder, texts: [query], kind: 'query' })
-  const scored = await rerankAll(engine, { model, query, texts: paragraphs.slice(0, Math.max(...TOPS)) })
+  const most = paragraphs.slice(0, Math.max(...TOPS))
+  // As a query's: ahead of bulk work, one pass after the other.
+  const embedAsMany = () =>
+    embedAll(engine, { model: embedder, texts: most, kind: 'document', priority: 'interactive' })
+  const scored = await rerankAll(engine, { model, query, texts: most })
   await embed()
   const sides = Object.fromEntries(TOPS.map((count) => [String(count), top(count)]))
-  const laps = await race({ embed, ...sides }, ROUNDS)
+  const laps = await race({ embed, embedAsMany, ...sides }, ROUNDS)
   const name = `cross-encoder, ${what}`
   return [
     figure(`${name}: tokens a pair`, mean(scored.map(({ tokens }) => tokens)), ''),
     ...TOPS.map((count) => figure(`${name}: top ${count}`, best(laps[String(count) as 'embed']), 'ms')),
-    figure(`${name}: the query's vector`, best(laps.embed), 'ms'),
+    figure(`${name}: the query's vector by ${embedder}`, best(laps.embed), 'ms'),
+    figure(
+      `${name}: top 50 over the vectors of the same texts, time on processors`,
+      best(laps['50' as 'embed'], 'cpuMs') / best(laps.embedAsMany, 'cpuMs'),
+      'x',
+    ),
   ]
 }
 
@@ -156,8 +166,8 @@ async function tinySigns(engine: Engine): Promise<Figure[]> {
  * against all paragraphs of xquad.
  */
 async function realSigns({ questions, paragraphs, right }: Questions): Promise<Figure[]> {
-  const some = questions.filter((_, i) => i % 6 === 0)
-  const wanted = right.filter((_, i) => i % 6 === 0)
+  const some = questions.filter((_, i) => i % 10 === 0)
+  const wanted = right.filter((_, i) => i % 10 === 0)
   const tokens = await openTokens(ENGLISH)
   const [asked, documents] = [await tokens.embed(some), await tokens.embed(paragraphs)]
   await tokens.close()

@@ -8,6 +8,7 @@ import {
   type RerankResult,
   readFolder,
   rerankAll,
+  type Tokenizer,
 } from '@millrace/embed'
 import { openSpread } from '@millrace/embed/spread'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
@@ -63,9 +64,13 @@ describe.skipIf(CROSS_ENCODER === undefined)('a cross-encoder in the manner of X
 })
 
 describe('a model whose logit can be worked out', () => {
+  let tokenizer: Tokenizer
+  beforeAll(async () => {
+    tokenizer = await openTokenizer(join(MODELS_DIR, MINILM))
+  })
+
   /** As all-minilm's tokenizer has it, between [CLS] 101 and [SEP] 102, the second text of type 1. */
   async function logitOf(query: string, text: string): Promise<number> {
-    const tokenizer = await openTokenizer(join(MODELS_DIR, MINILM))
     const [first, second] = await tokenizer.encode([query, text])
     const sum = (ids: Iterable<number>) => [...ids].reduce((total, id) => total + weightOf(id), 0)
     return FIRST_PART * sum([101, ...(first ?? []), 102]) + sum([...(second ?? []), 102])

@@ -25,7 +25,14 @@ const RERANKER = {
 }
 
 /** Writes the manifest of a folder that has a graph and a tokenizer. */
-async function describe(dir: string, id: string, more: object, inputs: object): Promise<void> {
+async function describe(
+  dir: string,
+  id: string,
+  more: object,
+  inputs: object,
+  output = 'logits',
+  others: readonly string[] = [],
+): Promise<void> {
   const entry = async (path: string) => {
     const bytes = await readFile(join(dir, path))
     return { path, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
@@ -34,7 +41,7 @@ async function describe(dir: string, id: string, more: object, inputs: object): 
     precision: 'float32',
     revision: '1',
     batchInvariant: true,
-    onnx: { file: 'model.onnx', inputs, output: 'logits' },
+    onnx: { file: 'model.onnx', inputs, output },
     batchTokens: 512,
     files: [await entry('model.onnx')],
   }
@@ -44,7 +51,7 @@ async function describe(dir: string, id: string, more: object, inputs: object): 
     id,
     name: id,
     variants: [variant],
-    files: [await entry('tokenizer.json')],
+    files: await Promise.all(['tokenizer.json', ...others].map(entry)),
   }
   await writeFile(join(dir, 'manifest.json'), JSON.stringify(manifest))
 }
@@ -95,4 +102,37 @@ export async function makeCountingReranker(modelsDir: string, id: string, tokens
   await cp(join(MODELS_DIR, MINILM, 'tokenizer.json'), join(dir, 'tokenizer.json'))
   const inputs = { ids: 'input_ids', mask: 'attention_mask', types: 'token_type_ids' }
   await describe(dir, id, { architecture: 'bert', tokensMax, padId: 0 }, inputs)
+}
+
+const HEAD = sharedFile('models/tiny-bge-m3/colbert_linear.pt', 'a vector a token')
+/** Whether `makeTokenModel` can. */
+export const HAS_HEAD = HEAD !== undefined
+
+/** A model of 16 dims, each token with a vector of its own wherever it stands, and tiny-bge-m3's head for colbert. */
+export async function makeTokenModel(modelsDir: string, id: string): Promise<void> {
+  const dir = join(modelsDir, id)
+  await mkdir(dir, { recursive: true })
+  const build = buildGraph('tokens')
+  const ids = build.input('input_ids', ['batch', 'tokens'], DataType.INT64)
+  build.input('attention_mask', ['batch', 'tokens'], DataType.INT64)
+  const values = Float32Array.from({ length: IDS * 16 }, (_, i) => Math.sin((i + 1) * 12.9898) * 0.5)
+  const table = build.constant('table', [IDS, 16], values)
+  build.output(build.node('Gather', [table, ids], {}, 'hidden'), ['batch', 'tokens', 16])
+  await writeFile(join(dir, 'model.onnx'), encodeModel(build.model()))
+  await cp(HEAD ?? '', join(dir, 'colbert_linear.pt'))
+  await cp(join(MODELS_DIR, MINILM, 'tokenizer.json'), join(dir, 'tokenizer.json'))
+  const inputs = { ids: 'input_ids', mask: 'attention_mask', types: null }
+  const embeds = {
+    task: 'embed',
+    architecture: 'bert',
+    dims: 16,
+    tokensMax: 256,
+    pooling: 'mean',
+    normalize: true,
+    instructions: { query: null, document: null },
+    outputs: ['dense', 'colbert'],
+    heads: { colbert: 'colbert_linear.pt' },
+    padId: 0,
+  }
+  await describe(dir, id, embeds, inputs, 'hidden', ['colbert_linear.pt'])
 }

@@ -248,20 +248,20 @@ function refuseMetadata(
       message: `The metadata has ${bytes} bytes as JSON, the limit is ${limits.metadataBytes}`,
     }
   }
-  return refuseEscapes('metadata', json) ?? refuseNumbers(metadata)
+  return refuseEscapes('metadata', json) ?? refuseNumbers('metadata', metadata)
 }
 
 /** Whole numbers from here on are written with an exponent, and nobody takes them for identifiers. */
 const WHOLE_MAX = 1e21
 
 /** Numbers that would not come back as they were sent: beyond a double, or whole and too long for one. */
-function refuseNumbers(metadata: unknown): Reason | undefined {
-  for (const value of valuesIn(metadata)) {
+export function refuseNumbers(field: string, holder: unknown): Reason | undefined {
+  for (const value of valuesIn(holder)) {
     if (typeof value !== 'number' || Number.isSafeInteger(value)) continue
     if (Number.isFinite(value) && (!Number.isInteger(value) || Math.abs(value) >= WHOLE_MAX)) continue
     return {
       code: 'INVALID_NUMBER',
-      message: `The metadata holds a number that cannot be kept exactly, about ${value}: send it as a text`,
+      message: `The ${field} holds a number that cannot be kept exactly, about ${value}: send it as a text`,
     }
   }
   return undefined
@@ -272,7 +272,7 @@ function valuesIn(value: unknown): unknown[] {
   let level: unknown[] = [value]
   const found: unknown[] = []
   while (level.length > 0) {
-    found.push(...level)
+    for (const item of level) found.push(item) // spread, a long list would overflow the stack
     level = level.flatMap((item) => (item !== null && typeof item === 'object' ? Object.values(item) : []))
   }
   return found

@@ -84,6 +84,7 @@ export {
   type FusionWeights,
   fuseHits,
   fuseScores,
+  modelsOf,
   type Rankable,
   RERANK_TOP_DEFAULT,
   RERANK_TOP_MAX,
@@ -135,7 +136,7 @@ export {
   addGolden,
   clearGolden,
   compareGolden,
-  continueRun,
+  continueRuns,
   deleteGolden,
   type GoldenPage,
   type GoldenSubmission,
@@ -193,6 +194,7 @@ export {
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
 export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
+export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {
   type FileBytes,

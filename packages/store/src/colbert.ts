@@ -67,7 +67,7 @@ const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
 
 /** In no order; those of hashes that are not there are left out. */
 export const readColbert = (
-  on: Session,
+  on: Pick<Session, 'query'>,
   generationId: number,
   hashes: readonly Buffer[],
 ): Promise<ColbertRow[]> =>

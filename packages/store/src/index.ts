@@ -208,6 +208,7 @@ export {
 } from './search.js'
 export { countRunning, indexStates } from './status.js'
 export { embeddingSql, type Form } from './storage/form.js'
+export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
   addRejections,

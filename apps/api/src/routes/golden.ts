@@ -11,6 +11,7 @@ import {
   listGolden,
   listResults,
   listRuns,
+  MISS,
   type Named,
   type Run,
   startRun,
@@ -254,7 +255,7 @@ function show(run: Run): z.infer<typeof runOut> {
     measured: report?.measured ?? null,
     unmeasured: report === null ? null : unmeasuredOf(report.unmeasured),
     metrics: report?.metrics ?? null,
-    grades: report === null ? null : { ...report.grades },
+    grades: report === null ? null : inOrder(report.grades, run.levels),
     misses: report?.misses ?? null,
     belowThreshold: report?.belowThreshold ?? null,
     tookMs: { embed: tenths(run.embedMs), search: tenths(run.searchMs) },
@@ -262,6 +263,15 @@ function show(run: Run): z.infer<typeof runOut> {
     startedAt: run.startedAt.toISOString(),
     finishedAt: run.finishedAt?.toISOString() ?? null,
   }
+}
+
+/** Postgres keeps no order of keys: the highest level first, a miss last. */
+function inOrder(
+  grades: Readonly<Record<string, number>>,
+  levels: readonly string[],
+): Record<string, number> {
+  const place = (grade: string) => (grade === MISS ? levels.length + 1 : levels.indexOf(grade))
+  return Object.fromEntries(Object.entries(grades).sort(([a], [b]) => place(a) - place(b)))
 }
 
 const unmeasuredOf = ({ not_ready, ...rest }: NonNullable<Run['report']>['unmeasured']) => ({

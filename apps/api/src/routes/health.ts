@@ -1,5 +1,5 @@
 import { messageOf } from '@millrace/errors'
-import { isExternal, listDomains } from '@millrace/flow'
+import { listDomains, modelsOf } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
@@ -40,10 +40,7 @@ export const healthRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
         check(() => deps.db.query('select 1')),
         check(() => deps.queues.ping()),
         listDomains(deps).then(
-          (domains) => [
-            deps.defaultModel,
-            ...domains.filter((domain) => !isExternal(domain)).map((domain) => domain.model),
-          ],
+          (domains) => [deps.defaultModel, ...domains.flatMap(modelsOf)],
           () => [deps.defaultModel],
         ),
       ])

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { EmbedResult } from '@millrace/embed'
+import type { EmbedResult, SparseVector } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { LRUCache } from 'lru-cache'
 
@@ -97,14 +97,12 @@ const NONE: EmbedResult = { error: new CodedError('INTERNAL', 'The text was not 
 
 function sizeOf(result: EmbedResult): number {
   if ('error' in result) return OVERHEAD
-  const { vector, sparse, colbert } = result
-  return (
-    OVERHEAD +
-    vector.byteLength +
-    (sparse === undefined ? 0 : sparse.ids.byteLength + sparse.weights.byteLength) +
-    (colbert?.values.byteLength ?? 0)
-  )
+  const { vector, sparse, terms, colbert } = result
+  return OVERHEAD + vector.byteLength + weigh(sparse) + weigh(terms) + (colbert?.values.byteLength ?? 0)
 }
+
+const weigh = (terms: SparseVector | undefined): number =>
+  terms === undefined ? 0 : terms.ids.byteLength + terms.weights.byteLength
 
 /** Of everything that decides a text's vectors. Hashed: a text may be long, and none is to lie about. */
 export const cacheKey = (parts: readonly (string | readonly string[])[]): string =>

@@ -234,7 +234,7 @@ function beaten({ rank, k, last, rankedBy, rerankedBy }: Details): Pair {
   const aheadZh =
     last == null ? '' : `；最后一个结果“${last.documentId}”的得分为 ${shown(last.score)}（${rankedBy}）`
   return [
-    `is ${at}, and ${k} were asked for${ahead}.`,
+    `is ${at}, and k is ${k}${ahead}.`,
     `${rank == null ? '未进入前列' : `排在第 ${rank} 位`}，而只取 ${k} 个${aheadZh}。`,
   ]
 }

@@ -1,10 +1,20 @@
-import type { ColbertVectors, Embedded, EmbedOutput, Engine, SparseVector, TextKind } from '@millrace/embed'
+import type {
+  ColbertVectors,
+  Embedded,
+  EmbedOutput,
+  Engine,
+  Output,
+  SparseVector,
+  TextKind,
+} from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
 import { requireSameModel } from '../models.js'
 import type { Domain } from '../verbs/domains.js'
 import { cacheKey, type QueryCache } from './cache.js'
+import type { Lexical } from './fusion.js'
+import { heaviest } from './terms.js'
 
 export interface EmbedDeps {
   readonly engine: Pick<Engine, 'embed' | 'manifest'>
@@ -58,6 +68,10 @@ export async function embedQueries(
   return encodeTexts(deps, { ...encoderOf(domain), outputs }, queries)
 }
 
+/** What is asked of a model: where it has no weights of words, those of a text are how often it has each of its tokens. */
+export const outputsFor = (outputs: readonly Output[], lexical: Lexical | null): readonly EmbedOutput[] =>
+  outputs.map((output) => (output === 'sparse' && lexical !== 'learned' ? 'terms' : output))
+
 /** How the queries of a domain are read. */
 export const encoderOf = (domain: Domain): Encoder => ({
   model: domain.model,
@@ -110,7 +124,7 @@ const asQuery = (
 ): EmbeddedQuery => ({
   text,
   vector,
-  ...(terms === undefined ? {} : { terms }),
+  ...(terms === undefined ? {} : { terms: heaviest(terms) }),
   ...(colbert === undefined ? {} : { colbert }),
   tokens,
   windows,

@@ -15,7 +15,7 @@ import type { Recipe } from '../recipe.js'
 import type { ScoreKind, Scores } from './scores.js'
 
 interface Deps {
-  readonly db: Db
+  readonly db: Pick<Db, 'query'>
   readonly engine: Pick<Engine, 'embed' | 'rerank' | 'manifest'>
 }
 
@@ -26,6 +26,15 @@ export interface RerankDomain {
   readonly recipe: Pick<Recipe, 'model' | 'revision'>
   /** What is kept of a text: with `colbert` its token vectors are there, as signs. Default: none. */
   readonly outputs?: readonly string[]
+}
+
+/** The models that searches of a domain use: its own, and the one that reranks them unless they say otherwise. */
+export function modelsOf(domain: {
+  readonly model: string
+  readonly search: { readonly rerank?: { readonly by: string } | null | undefined }
+}): string[] {
+  const by = domain.search.rerank?.by
+  return [...(isExternal(domain) ? [] : [domain.model]), ...(by === undefined || by === COLBERT ? [] : [by])]
 }
 
 /** What reranking needs of a hit, and what it changes; all else of it passes through. */

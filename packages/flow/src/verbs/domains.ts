@@ -28,7 +28,7 @@ import {
 import { checkBand } from '../search/bands.js'
 import { fusionOf } from '../search/fusion.js'
 import { requireMode } from '../search/modes.js'
-import { RERANK_TOP_DEFAULT } from '../search/rerank.js'
+import { modelsOf, RERANK_TOP_DEFAULT } from '../search/rerank.js'
 import { identityOf } from '../search/scores.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
@@ -88,7 +88,7 @@ const asDomain = (row: DomainRow): Domain => ({
 })
 
 /**
- * Creates a domain and starts the load of its model, if it has one; its first requests wait for that.
+ * Creates a domain and starts the load of its models, if it has any; its first requests wait for that.
  * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
  * BAD_FUSION, and those of a reranker
  */
@@ -119,7 +119,7 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
     })
   }
   // A failed load is kept as the model's state and tried again by whoever needs it next.
-  if (!isExternal(row)) deps.engine.load(row.model).catch(() => undefined)
+  for (const id of modelsOf(row)) deps.engine.load(id).catch(() => undefined)
   return asDomain(row)
 }
 
@@ -283,6 +283,7 @@ export async function changeDomain(deps: Deps, name: string, change: DomainChang
       : { index: indexOf(domain.index, change.index) }),
   })
   if (row === undefined) throw unknownDomain(name)
+  if (change.search !== undefined) for (const id of modelsOf(row)) deps.engine.load(id).catch(() => undefined)
   return asDomain(row)
 }
 

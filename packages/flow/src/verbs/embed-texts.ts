@@ -5,6 +5,7 @@ import {
   type Encoder,
   encoderOf,
   encodeTexts,
+  outputsFor,
   type QueryResult,
   requireReader,
 } from '../search/query.js'
@@ -41,7 +42,7 @@ export async function embedTexts(
 ): Promise<EmbeddedTexts> {
   if ('domain' in by) requireReader(deps.engine, by.domain, 'Name a model instead of the domain')
   const encoder: Encoder = 'domain' in by ? encoderOf(by.domain) : { model: by.model, kind }
-  const { id: model, revision, dims } = deps.engine.manifest(encoder.model)
+  const { id: model, revision, dims, outputs: given } = deps.engine.manifest(encoder.model)
   const chars = texts.reduce((sum, text) => sum + text.length, 0)
   if (outputs.includes('colbert') && chars > COLBERT_CHARS_MAX) {
     throw new CodedError(
@@ -50,7 +51,10 @@ export async function embedTexts(
       { hint: 'Send fewer or shorter texts a call, or leave colbert out', details: { characters: chars } },
     )
   }
-  return { model, revision, dims, texts: await encodeTexts(deps, { ...encoder, kind, outputs }, texts) }
+  const lexical = given.includes('sparse') ? 'learned' : 'bm25'
+  const wanted = outputsFor(outputs, 'domain' in by ? (by.domain.lexical ?? lexical) : lexical)
+  const encoded = await encodeTexts(deps, { ...encoder, kind, outputs: wanted }, texts)
+  return { model, revision, dims, texts: encoded }
 }
 
 /** What a statement takes for a query: the values of `vector` and `sparsevec`, as text. */

@@ -29,7 +29,7 @@ import {
   type Verdict,
   valueAt,
 } from '../search/explain.js'
-import { embedQueries } from '../search/query.js'
+import { embedQueries, outputsFor } from '../search/query.js'
 import type { ScoreKind } from '../search/scores.js'
 import { waitingOf } from '../waiting.js'
 import type { Domain } from './domains.js'
@@ -171,7 +171,9 @@ async function compare(
   const outputs: Output[] = []
   if (mode !== 'sparse') outputs.push('dense')
   if (mode !== 'dense') outputs.push('sparse')
-  const [query] = await embedQueries(deps, domain, [request.query], { outputs })
+  const [query] = await embedQueries(deps, domain, [request.query], {
+    outputs: outputsFor(outputs, domain.lexical),
+  })
   if (query === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
   if ('error' in query) throw query.error
   return {

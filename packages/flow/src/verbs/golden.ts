@@ -105,16 +105,11 @@ export async function addGolden(
       { hint: 'Send a question with the id of the document that answers it', details: { rejected: shown } },
     )
   }
+  if (accepted.length > QUESTIONS_MAX) throw tooMany(accepted.length)
   const written = await db.transact(async (tx) => {
     const done = await putGolden(tx, domain.id, accepted, options.replace)
     if (done === undefined) throw unknownDomain(domain.name)
-    if (done.total > QUESTIONS_MAX) {
-      throw new CodedError(
-        'TOO_MANY_QUESTIONS',
-        `The set would have ${done.total} questions, the limit is ${QUESTIONS_MAX}`,
-        { hint: 'Send fewer, or replace the set', details: { questions: done.total, limit: QUESTIONS_MAX } },
-      )
-    }
+    if (done.total > QUESTIONS_MAX) throw tooMany(done.total)
     return done
   })
   const hashes = accepted.map(({ hash }) => hash)
@@ -128,6 +123,13 @@ export async function addGolden(
     missingTotal: total,
   }
 }
+
+const tooMany = (questions: number) =>
+  new CodedError(
+    'TOO_MANY_QUESTIONS',
+    `The set would have ${questions} questions, the limit is ${QUESTIONS_MAX}`,
+    { hint: 'Send fewer, or replace the set', details: { questions, limit: QUESTIONS_MAX } },
+  )
 
 function requireModel(domain: Domain): void {
   if (isExternal(domain)) {
@@ -243,15 +245,25 @@ export async function startRun(deps: RunDeps, domain: Domain, wishes: RunWishes)
 }
 
 /**
- * Goes on with a run that nobody works on, to its end: a large one that was just begun, or one whose process died.
- * True when there was one. What may pass (an engine that died, a database that is away) leaves it to be taken up again.
+ * Goes on with runs that nobody works on, to their end: large ones that were just begun, and those whose process died.
+ * What may pass (an engine that died, a database that is away) is thrown, and leaves a run to be taken up again.
  */
-export async function continueRun(
+export async function continueRuns(
   deps: RunDeps & { readonly log: Log },
   signal: AbortSignal,
-): Promise<boolean> {
-  const run = await claimRun(deps.db, { owner: randomUUID(), seconds: OWNED_SECONDS })
-  if (run === undefined) return false
+): Promise<void> {
+  while (!signal.aborted) {
+    const run = await claimRun(deps.db, { owner: randomUUID(), seconds: OWNED_SECONDS })
+    if (run === undefined) return
+    await continueRun(deps, run, signal)
+  }
+}
+
+async function continueRun(
+  deps: RunDeps & { readonly log: Log },
+  run: OwnedRun,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     const domain = await liveDomain(deps, run)
     const isOver = await finish(deps.db, run, retrieverOf(deps, domain, asRun(run).settings), signal)
@@ -261,7 +273,6 @@ export async function continueRun(
     deps.log.warn({ err: error, run: run.id }, 'a golden run failed')
     await fail(deps.db, run, error)
   }
-  return true
 }
 
 /** @throws CodedError MODEL_CHANGED when the domain has other vectors now than the run began with */

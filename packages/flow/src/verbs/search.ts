@@ -7,7 +7,6 @@ import {
 } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type FoundHit, findHits, type SearchMode, type Terms, whyNothing } from '@millrace/store'
-import { refuseEscapes } from '../accept.js'
 import { requireVector } from '../external.js'
 import { bandOf, checkThreshold, type StaleThreshold, staleOf } from '../search/bands.js'
 import type { QueryCache } from '../search/cache.js'
@@ -164,10 +163,6 @@ function attempt<T>(work: () => T): T | { readonly error: CodedError } {
 function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan {
   const { filter = {}, thresholds = {} } = request
   checkFilter(filter)
-  const wrong = refuseEscapes('filter', JSON.stringify(filter))
-  if (wrong !== undefined) {
-    throw new CodedError('INVALID_FILTER', wrong.message, { hint: 'No document has that in its metadata' })
-  }
   const mode = request.mode ?? domain.search.mode ?? 'dense'
   requireMode(domain.lexical, mode)
   const fusion =
