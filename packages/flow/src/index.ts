@@ -52,6 +52,7 @@ export {
 export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
+export { checkFilter } from './search/filter.js'
 export {
   DEFAULT_FUSIONS,
   FUSIONS,
