@@ -9,7 +9,7 @@ import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODELS_DIR } from '../packages/embed/test/models.js'
 import { makeTinyM3, TINY_M3, TINY_M3_ID } from '../packages/embed/test/tiny-m3.js'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
 
 const ENGLISH = {
@@ -27,7 +27,7 @@ const CHINESE = {
 }
 
 // The queue has no part in this: each kind of database once.
-const kinds = backends().slice(0, 2)
+const kinds = databases().slice(0, 2)
 for (const backend of kinds) {
   describe(`search by words, ${backend.name}`, () => {
     let modelsDir: string
