@@ -21,6 +21,7 @@ import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
 import { benchHttp } from './search/http.js'
+import { benchFiltered } from './search/filtered.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
 import { benchSparse } from './search/sparse.js'
@@ -49,6 +50,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
   'search/http': benchHttp,
+  'search/filtered': benchFiltered,
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
   'search/sparse': benchSparse,
