@@ -15,7 +15,7 @@ import { colbertTable, type Db, readColbert, sweepOrphans } from '@millrace/stor
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HAS_HEAD, makeCountingReranker, makeTokenModel } from '../packages/embed/test/rerankers.js'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
 
 const TEXTS = {
@@ -35,7 +35,7 @@ interface Hit {
 }
 
 // The queue has no part in this: each kind of database once.
-for (const backend of HAS_HEAD ? backends().slice(0, 2) : []) {
+for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
   describe(`reranking, ${backend.name}`, () => {
     let modelsDir: string
     let world: World

@@ -20,6 +20,7 @@ import { benchPipeline } from './pipeline.js'
 import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
+import { benchHttp } from './search/http.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
 import { benchSparse } from './search/sparse.js'
@@ -48,6 +49,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/null': benchNull,
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
+  'search/http': benchHttp,
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
   'search/sparse': benchSparse,
