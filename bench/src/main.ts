@@ -25,6 +25,7 @@ import { benchFiltered } from './search/filtered.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
 import { benchSparse } from './search/sparse.js'
+import { benchStorage } from './search/storage.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
@@ -54,6 +55,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
   'search/sparse': benchSparse,
+  'search/storage': benchStorage,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
