@@ -9,7 +9,9 @@ const VECTORS = 100_000
 const BATCH = 5_000
 const DIMS = 1_024
 const K = 10
+/** Queries that are timed, and those whose hits are compared with exact search, which takes a second. */
 const QUERIES = 100
+const COMPARED = 25
 /** As many as make one of them 0.5 % of the vectors. */
 const CLUSTERS = 200
 /** Vectors of models lie near a surface of few dimensions; noise in all of them would make all neighbours equally far. */
@@ -69,26 +71,29 @@ async function measure(
   const options = { exact: true, filter, thresholds: { dense: null } }
   await inTurn(queries, search)
   const times: number[] = []
-  let hits = 0
-  let found = 0
-  let wanted = 0
+  const compared = queries.slice(0, COMPARED)
+  const lists: number[][] = []
   for (const query of queries) {
     const since = performance.now()
-    const similarities = await search(query)
+    lists.push(await search(query))
     times.push(performance.now() - since)
+  }
+  let found = 0
+  let wanted = 0
+  for (const [i, query] of compared.entries()) {
     const exact = await db.query<{ similarity: number }>(
       'select dense_score as similarity from millrace.find_hits($1, $2::vector, null, $3, $4::jsonb)',
       [domain, query, K, JSON.stringify(options)],
     )
     const least = (exact.at(-1)?.similarity ?? 2) - 1e-6
-    hits += similarities.length
-    found += similarities.filter((similarity) => similarity >= least).length
+    found += lists[i]?.filter((similarity) => similarity >= least).length ?? 0
     wanted += exact.length
   }
+  const fewest = Math.min(...lists.map((list) => list.length))
   const say = (what: string, value: number, unit: string, aim?: string) =>
     figure(`${name}: ${what}`, value, unit, aim)
   return [
-    say('hits', hits / queries.length, `of ${wanted / queries.length}`, `${wanted / queries.length}`),
+    say('hits, the fewest of a query', fewest, 'hits', `${wanted / compared.length}`),
     say(`recall@${K} against exact search`, found / wanted, '', '≥ 0.99'),
     say('p50', quantile(times, 0.5), 'ms'),
     say('p95', quantile(times, 0.95), 'ms'),
