@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { type Body, openWorld, until, type World } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
@@ -47,7 +47,7 @@ const previewSchema = z.object({
   cut: z.number(),
 })
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`ways to chunk, ${backend.name}`, () => {
     let world: World
     beforeAll(async () => {

@@ -6,7 +6,7 @@ import { buildProgram } from 'millrace'
 import { ingestionSchema, searchSchema, submissionSchema } from 'millrace/client'
 import { soughtOf } from 'millrace/vector'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { type Body, openWorld, until, type World } from './support/world.js'
 
 /** Passages about three things, as if a model with three dims had read them. */
@@ -21,7 +21,7 @@ const GUIDE = {
 }
 const OTHER = { id: 'other', chunks: [{ vector: [0, 0.1, 0.1] }] }
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`vectors of one's own, ${backend.name}`, () => {
     let world: World
     beforeAll(async () => {

@@ -6,7 +6,7 @@ import { buildProgram, EXIT_PROBLEMS, EXIT_WORSE } from 'millrace'
 import { submissionSchema } from 'millrace/client'
 import { addedSchema, comparisonSchema, recallSchema, runSchema } from 'millrace/golden-contract'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends, servers } from './support/backends.js'
+import { databases, servers } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
 
 const DOCUMENTS = [
@@ -47,7 +47,7 @@ const STRICT = [
 /** Nobody would find coupons so. */
 const HOPELESS = { id: 'hopeless', question: 'the weather on the moon', documentId: 'coupon' }
 
-for (const backend of [backends()[0], servers()].filter((one) => one !== undefined)) {
+for (const backend of [databases()[0], servers()].filter((one) => one !== undefined)) {
   describe(`golden sets, ${backend.name}`, () => {
     let world: World
     const path = '/v1/domains/faq/golden'

@@ -10,10 +10,10 @@ import {
   openQueryLog,
   search as runSearch,
 } from '@millrace/flow'
-import { type Db, forgetQueries, loggedTexts } from '@millrace/store'
+import { type Db, loggedTexts } from '@millrace/store'
 import { searchSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
 
 const DOCUMENTS = [
@@ -39,7 +39,7 @@ const DOCUMENTS = [
 const silent = { warn: () => undefined }
 
 // The queue has no part in this: each kind of database once.
-for (const backend of backends().slice(0, 2)) {
+for (const backend of databases().slice(0, 2)) {
   describe(`queries, ${backend.name}`, () => {
     let world: World
     let db: Db

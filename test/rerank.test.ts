@@ -15,7 +15,7 @@ import { colbertTable, type Db, readColbert, sweepOrphans } from '@millrace/stor
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HAS_HEAD, makeCountingReranker, makeTokenModel } from '../packages/embed/test/rerankers.js'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
 
 const TEXTS = {
@@ -35,7 +35,7 @@ interface Hit {
 }
 
 // The queue has no part in this: each kind of database once.
-for (const backend of HAS_HEAD ? backends().slice(0, 2) : []) {
+for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
   describe(`reranking, ${backend.name}`, () => {
     let modelsDir: string
     let world: World
@@ -153,6 +153,13 @@ for (const backend of HAS_HEAD ? backends().slice(0, 2) : []) {
     ])('by %s is refused', async (_, name, by, code) => {
       if (name === 'plain') await world.call('POST', '/v1/domains', { name, model: 'all-minilm-l6-v2' })
       expect(await search(name, { rerank: { by } })).toMatchObject({ status: 400, code })
+    })
+
+    test('the reranker of a domain is loaded with it, and readiness waits for it', async () => {
+      const search = { rerank: { by: 'counting', top: 2 } }
+      expect((await world.call('POST', '/v1/domains', { name: 'standing', search })).status).toBe(201)
+      const { body } = await world.call('GET', '/readyz')
+      expect(body.models).toMatchObject({ tokens: 'ready', counting: expect.stringMatching(/loading|ready/) })
     })
 
     test('a model that reranks is not the model of a domain', async () => {

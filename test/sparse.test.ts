@@ -9,7 +9,7 @@ import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODELS_DIR } from '../packages/embed/test/models.js'
 import { makeTinyM3, TINY_M3, TINY_M3_ID } from '../packages/embed/test/tiny-m3.js'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
 
 const ENGLISH = {
@@ -27,7 +27,7 @@ const CHINESE = {
 }
 
 // The queue has no part in this: each kind of database once.
-const kinds = backends().slice(0, 2)
+const kinds = databases().slice(0, 2)
 for (const backend of kinds) {
   describe(`search by words, ${backend.name}`, () => {
     let modelsDir: string
@@ -37,7 +37,7 @@ for (const backend of kinds) {
     beforeAll(async () => {
       modelsDir = await mkdtemp(join(tmpdir(), 'millrace-sparse-'))
       if (TINY_M3 !== undefined && backend === kinds.at(-1)) await makeTinyM3(modelsDir)
-      world = await openWorld(backend, { MODELS_DIR: modelsDir })
+      world = await openWorld(backend, { MODELS_DIR: modelsDir, INDEX_ROWS_MIN: '5' })
       db = world.running.backends.db
       engine = openEngine({ modelDirs: [modelsDir, MODELS_DIR], threads: 1, isolation: 'thread' })
       await create('en')
@@ -211,6 +211,25 @@ for (const backend of kinds) {
       expect(await sweepOrphans(db, 0)).toBe(1)
       expect(await count()).toBe(5)
     })
+
+    test.runIf(backend.isServer)(
+      'a domain that is large enough gets an index of its terms, and finds the same',
+      async () => {
+        const index = `millrace.terms_${await generation('en')}_gin`
+        await until(async () => {
+          const [found] = await db.query<{ valid: boolean }>(
+            'select indisvalid as valid from pg_index where indexrelid = to_regclass($1)',
+            [index],
+          )
+          return found?.valid === true ? true : undefined
+        })
+        expect((await search('en', 'QX-7041'))[0]?.[0]).toBe('code')
+        expect((await search('en', 'replacement parcel')).map(([id]) => id)).toEqual(['parcel'])
+        expect(
+          (await search('en', 'card', { filter: { 'document.id': 'cards' } })).map(([id]) => id),
+        ).toEqual(['cards'])
+      },
+    )
 
     // Once: reading its vocabulary takes longer than all the rest.
     test.runIf(TINY_M3 !== undefined && backend === kinds.at(-1))(

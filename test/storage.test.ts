@@ -6,7 +6,7 @@ import { searchSchema, submissionSchema } from 'millrace/client'
 import { storageSchema } from 'millrace/storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
 
 const LEVELS = [{ key: 'all', above: null, name: { zh: '全', en: 'all' } }]
@@ -57,7 +57,7 @@ const FORMS = [
   ['sq4', 0.01, 0.04],
 ] as const
 
-for (const backend of backends().filter(({ name }) => name !== 'Postgres alone')) {
+for (const backend of databases().filter(({ name }) => name !== 'Postgres alone')) {
   describe(`forms of storage, ${backend.name}`, () => {
     let world: World
     let db: Db

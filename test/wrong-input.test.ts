@@ -1,13 +1,13 @@
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
 import { cases, DOCUMENTS } from './support/wrong.js'
 
 const LONE = '\ud800'
 const OK = { id: 'ok', text: 'A document with nothing wrong in it.' }
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`wrong input, ${backend.name}`, () => {
     let world: World
     beforeAll(async () => {

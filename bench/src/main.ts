@@ -21,9 +21,11 @@ import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
 import { benchFiltered } from './search/filtered.js'
+import { benchHttp } from './search/http.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
 import { benchSparse } from './search/sparse.js'
+import { benchStorage } from './search/storage.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
@@ -48,10 +50,12 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/null': benchNull,
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
+  'search/http': benchHttp,
   'search/filtered': benchFiltered,
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
   'search/sparse': benchSparse,
+  'search/storage': benchStorage,
   levels: benchLevels,
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,

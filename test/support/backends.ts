@@ -59,6 +59,9 @@ export function backends(): Backend[] {
   ]
 }
 
+/** One of each kind of database, for what has nothing to do with the queue. */
+export const databases = (): Backend[] => backends().slice(0, 2)
+
 /** The servers, for what only they can do. Undefined where there are none: setup.ts has said so. */
 export const servers = (): Backend | undefined =>
   backends().find((backend) => backend.name === 'Postgres and Redis')

@@ -104,7 +104,8 @@ async function samplePairs(
   const end = performance.now() + BUDGET_MS
   const pairs: Pair[] = []
   let after: Buffer | null = null
-  while (pairs.length < sample && performance.now() < end) {
+  let isCut = false
+  while (pairs.length < sample) {
     const limit = Math.min(BATCH, sample - pairs.length)
     const page: { texts: StoredText[]; last: Buffer | null } = await sampleStored(
       db,
@@ -114,6 +115,10 @@ async function samplePairs(
     )
     if (page.last === null) break
     after = page.last
+    if (performance.now() >= end) {
+      isCut = true
+      break
+    }
     const results = await engine.embed({
       model: domain.model,
       texts: page.texts.map(({ text }) => text),
@@ -128,7 +133,6 @@ async function samplePairs(
       pairs.push({ exact: result.vector, stored: text.vector, bits })
     })
   }
-  const isCut = pairs.length < sample && performance.now() >= end
   return {
     pairs,
     notes: [
