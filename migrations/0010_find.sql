@@ -274,7 +274,6 @@ begin
     from pg_class c where c.oid = format('millrace.vectors_%s', target.generation)::regclass;
     by_index := target.indexed and not exact;
     ef := coalesce((options ->> 'efSearch')::integer, (target.search ->> 'efSearch')::integer, 100);
-    perform set_config('hnsw.ef_search', ef::text, true);
   end if;
   if mode <> 'dense' then
     select w.weights, w.picked, w.bound into weights, picked, bound
@@ -287,6 +286,8 @@ begin
     if mode <> 'sparse' then
       candidates := greatest(wanted, coalesce(
         (options ->> 'candidates')::integer, millrace.candidates_of(target.storage, wanted, texts::bigint)));
+      -- What is looked at at once must hold what is wanted; 1,000 is pgvector's most.
+      perform set_config('hnsw.ef_search', least(1000, greatest(ef, candidates))::text, true);
       if by_index and condition <> 'true' then
         plan := millrace.plan_of(target.generation, candidates, condition, arguments, ef);
         passing := plan.documents;

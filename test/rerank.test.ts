@@ -155,6 +155,13 @@ for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
       expect(await search(name, { rerank: { by } })).toMatchObject({ status: 400, code })
     })
 
+    test('the reranker of a domain is loaded with it, and readiness waits for it', async () => {
+      const search = { rerank: { by: 'counting', top: 2 } }
+      expect((await world.call('POST', '/v1/domains', { name: 'standing', search })).status).toBe(201)
+      const { body } = await world.call('GET', '/readyz')
+      expect(body.models).toMatchObject({ tokens: 'ready', counting: expect.stringMatching(/loading|ready/) })
+    })
+
     test('a model that reranks is not the model of a domain', async () => {
       const { status, body } = await world.call('POST', '/v1/domains', { name: 'no', model: 'counting' })
       expect([status, body.error?.code]).toEqual([400, 'NOT_AN_EMBEDDER'])

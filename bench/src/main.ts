@@ -20,6 +20,7 @@ import { benchPipeline } from './pipeline.js'
 import { benchQuantize } from './quantize.js'
 import { benchSamples, benchSite } from './questions.js'
 import { benchReady } from './ready.js'
+import { benchFiltered } from './search/filtered.js'
 import { benchHttp } from './search/http.js'
 import { benchQuality } from './search/quality.js'
 import { benchRerank } from './search/rerank.js'
@@ -50,6 +51,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'ingest/million': benchMillion,
   'ingest/langchain': benchLangchain,
   'search/http': benchHttp,
+  'search/filtered': benchFiltered,
   'search/rerank': benchRerank,
   'search/quality': benchQuality,
   'search/sparse': benchSparse,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { startApi } from '@millrace/api'
 import { type Engine, embedAll, openEngine } from '@millrace/embed'
 import { createDomain, type Domain, openBackends, openLog, readSettings } from '@millrace/flow'
-import { buildIndex, type Db } from '@millrace/store'
+import { buildIndex, type Db, findHits } from '@millrace/store'
 import { insertVectors } from '@millrace/store/vectors'
 import { ingest, openClient, silent } from 'millrace'
 import { toSql } from 'pgvector'
@@ -50,15 +50,18 @@ export async function benchHttp(): Promise<Figure[]> {
       await ask(question)
       await bare(db, engine, domain, question)
     }
-    const { over, under } = await alternate(questions.slice(100, 100 + ALTERNATED), ask, (question) =>
-      bare(db, engine, domain, question),
-    )
+    const [over = [], inSql = [], under = []] = await alternate(questions.slice(100, 100 + ALTERNATED), [
+      ask,
+      (question) => hits(db, engine, question),
+      (question) => bare(db, engine, domain, question),
+    ])
     const idle = await underLoad(questions, ask)
     const busy = await whileIngesting(api.url, place.env, () => underLoad(questions, ask))
     return [
       figure('HNSW built in', built, 's'),
       figure('over HTTP, p50', quantile(over, 0.5), 'ms'),
       figure('embedding and the bare statement, p50', quantile(under, 0.5), 'ms'),
+      figure('embedding and millrace.find_hits, p50', quantile(inSql, 0.5), 'ms'),
       figure('HTTP over its parts, p50', quantile(over, 0.5) / quantile(under, 0.5), 'x', '≤ 1.3'),
       ...loadFigures(`${CONCURRENCY} at a time`, idle),
       ...loadFigures(`${CONCURRENCY} at a time, while documents are ingested`, busy),
@@ -177,19 +180,30 @@ async function bare(db: Db, engine: Engine, domain: Domain, query: string): Prom
   }
 }
 
-/** Both in turns, so that what else the machine does falls on both. */
+/** What HTTP calls: the function that people call in SQL. */
+async function hits(db: Db, engine: Engine, query: string): Promise<void> {
+  const [embedded] = await embedAll(engine, { model: MODEL, texts: [query], kind: 'query' })
+  await findHits(db, {
+    domain: 'wide',
+    vector: embedded?.vector ?? null,
+    terms: null,
+    k: K,
+    mode: 'dense',
+    filter: {},
+    thresholds: {},
+  })
+}
+
+/** All in turns, so that what else the machine does falls on each. */
 async function alternate(
   questions: readonly string[],
-  one: (question: string) => Promise<void>,
-  other: (question: string) => Promise<void>,
-): Promise<{ readonly over: number[]; readonly under: number[] }> {
-  const over: number[] = []
-  const under: number[] = []
+  ways: readonly ((question: string) => Promise<void>)[],
+): Promise<number[][]> {
+  const times = ways.map((): number[] => [])
   for (const question of questions) {
-    over.push(await timed(() => one(question)))
-    under.push(await timed(() => other(question)))
+    for (const [i, way] of ways.entries()) times[i]?.push(await timed(() => way(question)))
   }
-  return { over: over.sort((a, b) => a - b), under: under.sort((a, b) => a - b) }
+  return times.map((some) => some.sort((a, b) => a - b))
 }
 
 async function timed(work: () => Promise<void>): Promise<number> {

@@ -1,6 +1,14 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf } from '@millrace/errors'
-import { type Db, indexFacts, type Probe, probeSearch, sampleQueries, sampleVectors } from '@millrace/store'
+import {
+  type Db,
+  indexFacts,
+  type Probe,
+  probeSearch,
+  type StorageForm,
+  sampleQueries,
+  sampleVectors,
+} from '@millrace/store'
 import { percentile, recallAt, withoutSelf } from '../golden/recall.js'
 import { openQueryCache } from '../search/cache.js'
 import { embedQueries } from '../search/query.js'
@@ -55,6 +63,7 @@ interface Deps {
 export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWishes): Promise<Recall> {
   const { db } = deps
   const facts = await indexFacts(db, domain.generationId)
+  const byBits = WITH_BITS.has(domain.storage)
   const ks = [...new Set(wishes.k)].sort((a, b) => a - b)
   const isStored = wishes.from === 'vectors'
   const sample = isStored
@@ -66,7 +75,7 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
     // One more: the vector itself.
     depth: Math.max(...ks) + (isStored ? 1 : 0),
     efSearch: wishes.efSearch ?? null,
-    isIndexed: facts.built !== null,
+    isApproximate: facts.built !== null || byBits,
   })
   const { built } = facts
   const lists = pairs.map(({ found, exact }) =>
@@ -87,6 +96,7 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
     notes: notesOf({
       isStored,
       isIndexed: built !== null,
+      byBits,
       vectors: facts.vectors,
       drawn: sample.length,
       sampled: pairs.length,
@@ -94,6 +104,11 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
     }),
   }
 }
+
+/** Forms of storage whose bits find candidates, with an index or without. */
+const WITH_BITS: ReadonlySet<StorageForm> = new Set(['sq8', 'sq4', 'binary'])
+const EXACT = 'There is no index: search is exact, and its recall is 1 by definition'
+const BITS_ALONE = 'There is no index: candidates are found by reading the bits of all vectors'
 
 /** What was asked last; what cannot be embedded any more is left out. */
 async function queryVectors({ db, engine }: Deps, domain: Domain, limit: number): Promise<Float32Array[]> {
@@ -114,7 +129,7 @@ async function compare(
     readonly sample: readonly (string | Float32Array)[]
     readonly depth: number
     readonly efSearch: number | null
-    readonly isIndexed: boolean
+    readonly isApproximate: boolean
   },
 ): Promise<Pair[]> {
   const end = performance.now() + BUDGET_MS
@@ -136,7 +151,7 @@ async function compare(
       })
     try {
       const exact = await probe(true)
-      const found = given.isIndexed ? await probe(false) : exact
+      const found = given.isApproximate ? await probe(false) : exact
       exact.forEach((one, n) => {
         pairs.push({ exact: one, found: found[n] ?? one })
       })
@@ -179,17 +194,19 @@ const hundredths = (ms: number | null): number | null => (ms === null ? null : M
 function notesOf(facts: {
   readonly isStored: boolean
   readonly isIndexed: boolean
+  /** The form of storage has bits, by which candidates are found. */
+  readonly byBits: boolean
   readonly vectors: number
   /** What there is to search with. */
   readonly drawn: number
   readonly sampled: number
   readonly asked: number
 }): string[] {
-  const { isStored, isIndexed, vectors, drawn, sampled, asked } = facts
+  const { isStored, isIndexed, byBits, vectors, drawn, sampled, asked } = facts
   if (vectors === 0) return ['The domain has no vectors']
   const what = isStored ? 'vectors' : 'queries'
   return [
-    ...(isIndexed ? [] : ['There is no index: search is exact, and its recall is 1 by definition']),
+    ...(isIndexed ? [] : [byBits ? BITS_ALONE : EXACT]),
     ...(drawn === 0 && !isStored ? ['No query was logged with its text: QUERY_LOG=text keeps them'] : []),
     ...(drawn > 0 && drawn < asked ? [`There are only ${drawn} ${what} to search with`] : []),
     ...(sampled < drawn ? [`Its time was up after ${sampled} of ${drawn} ${what}`] : []),
