@@ -89,6 +89,8 @@ async function measure(db: Db, task: Task, storage: StorageForm, aims: Aims): Pr
     '',
     aims.recall,
   )
+  // What more candidates could bring back.
+  say(`recall@${k}, of everything`, await recall(db, domain, task, { exact: true }), '')
   const started = performance.now()
   await buildIndex(db, { rowsMin: 1 })
   const built = (performance.now() - started) / 1_000
@@ -198,7 +200,7 @@ async function recall(
   db: Db,
   domain: DomainRow,
   { vectors, k }: Task,
-  options: { readonly candidates?: number },
+  options: { readonly candidates?: number; readonly exact?: boolean },
 ): Promise<number> {
   const numbers = new Map(vectors.map((_, i) => [hashOf(i).toString('hex'), i]))
   const queries = Math.min(QUERIES, vectors.length)
