@@ -188,7 +188,7 @@ create function millrace.find_hits(
 language plpgsql stable
 -- The index goes on until the filter has let enough through. A strict order would drop what it finds late.
 set hnsw.iterative_scan = 'relaxed_order'
-set hnsw.ef_search = 100                 -- what set_config sets below ends with the function
+set hnsw.ef_search = 200                 -- what set_config sets below ends with the function
 set hnsw.max_scan_tuples = 20000
 set jit = off                            -- it takes longer than the scans that it is for
 as $$
@@ -273,7 +273,7 @@ begin
     select nullif(greatest(c.reltuples, 0), 0) into texts
     from pg_class c where c.oid = format('millrace.vectors_%s', target.generation)::regclass;
     by_index := target.indexed and not exact;
-    ef := coalesce((options ->> 'efSearch')::integer, (target.search ->> 'efSearch')::integer, 100);
+    ef := coalesce((options ->> 'efSearch')::integer, (target.search ->> 'efSearch')::integer, 200);
   end if;
   if mode <> 'dense' then
     select w.weights, w.picked, w.bound into weights, picked, bound

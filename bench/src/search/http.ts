@@ -164,7 +164,7 @@ async function bare(db: Db, engine: Engine, domain: Domain, query: string): Prom
   const g = domain.generationId
   const client = await db.pool.connect()
   try {
-    await client.query('set hnsw.ef_search = 100')
+    await client.query('set hnsw.ef_search = 200')
     const { rows } = await client.query(
       `select d.external_id, c.ordinal, p.title, c.text, p.metadata, c.start_at, c.end_at, -(v.embedding <#> $1) as similarity
        from millrace.vectors_${g} v

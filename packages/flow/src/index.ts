@@ -121,6 +121,7 @@ export {
   type DomainChange,
   type DomainWishes,
   deleteDomain,
+  EF_SEARCH_DEFAULT,
   findDomain,
   listDomains,
 } from './verbs/domains.js'

@@ -42,7 +42,7 @@ export interface SearchSettings {
   readonly fusion?: string | undefined
   /** Null or left out: none. */
   readonly rerank?: { readonly by: string; readonly top: number } | null | undefined
-  /** Of HNSW. Default 100. */
+  /** Of HNSW. Default 200. */
   readonly efSearch?: number | undefined
 }
 export type Origin = 'text' | 'file' | 'url' | 'vectors'

@@ -5,6 +5,7 @@ import {
   createDomain,
   type Domain,
   deleteDomain,
+  EF_SEARCH_DEFAULT,
   findDomain,
   identityOf,
   isExternal,
@@ -139,9 +140,6 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
     updatedAt: domain.updatedAt.toISOString(),
   }
 }
-
-/** As in millrace.find_hits. */
-const EF_SEARCH_DEFAULT = 100
 
 /** Threshold and levels of other scores than dense, where some were set. */
 function otherScores(domain: Domain, engine: Engine): z.infer<typeof domainOut>['scores'] {

@@ -71,7 +71,7 @@ export interface DomainWishes extends RecipeWishes {
 }
 
 export interface IndexWishes extends Wished<IndexSettings> {
-  /** Vectors that a search looks at, 1 to 1,000. Default 100. */
+  /** Vectors that a search looks at, 1 to 1,000. Default 200. */
   readonly efSearch?: number | undefined
 }
 
@@ -122,6 +122,12 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
   for (const id of modelsOf(row)) deps.engine.load(id).catch(() => undefined)
   return asDomain(row)
 }
+
+/**
+ * Vectors that a search looks at unless it or its domain says otherwise; as in millrace.find_hits. With 100, recall@10
+ * at 100,000 vectors of 1,024 dims was .964, with 200 it is 1, for a third more time (bench search/filtered).
+ */
+export const EF_SEARCH_DEFAULT = 200
 
 /** pgvector's: README, "HNSW", Index Options. */
 const INDEX_DEFAULTS: IndexSettings = { m: 16, efConstruction: 64 }

@@ -12,7 +12,7 @@ import {
 import { percentile, recallAt, withoutSelf } from '../golden/recall.js'
 import { openQueryCache } from '../search/cache.js'
 import { embedQueries } from '../search/query.js'
-import type { Domain } from './domains.js'
+import { type Domain, EF_SEARCH_DEFAULT } from './domains.js'
 
 export interface RecallWishes {
   readonly sample: number
@@ -42,8 +42,6 @@ export interface Recall {
 /** A search gives 1,000 hits at most, and a stored vector finds itself too. */
 export const RECALL_K_MAX = 500
 export const RECALL_SAMPLE_MAX = 1_000
-/** What a search looks at unless the domain or it says otherwise (millrace.find_hits). */
-const EF_SEARCH = 100
 /** Of all of it; then it says how far it came. */
 const BUDGET_MS = 30_000
 /** What a statement is to take: on PGlite everybody waits for it. */
@@ -87,7 +85,9 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
     sampled: pairs.length,
     vectors: facts.vectors,
     index:
-      built === null ? null : { ...built, efSearch: wishes.efSearch ?? domain.search.efSearch ?? EF_SEARCH },
+      built === null
+        ? null
+        : { ...built, efSearch: wishes.efSearch ?? domain.search.efSearch ?? EF_SEARCH_DEFAULT },
     recall: ks.map((k) => ({ k, recall: meanRecall(lists, k) })),
     latencyMs: {
       index: built === null ? null : latency(pairs.map(({ found }) => found.ms)),

@@ -46,7 +46,7 @@ export interface SearchOptions {
   readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
   /** How many are looked at closely, where the form of storage or the mode has a first and a second look. */
   readonly candidates?: number | undefined
-  /** Vectors that the index looks at, 1 to 1,000. Default: the domain's, else 100. */
+  /** Vectors that the index looks at, 1 to 1,000. Default: the domain's, else 200. */
   readonly efSearch?: number | undefined
   /** Without the index. */
   readonly exact?: boolean | undefined
