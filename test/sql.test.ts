@@ -125,6 +125,7 @@ describe.skipIf(server === undefined)('a role that reads', () => {
     const { db } = world.running.backends
     await db.query(`create role ${role}`)
     await db.query('select millrace.grant_reading($1)', [role])
+    await db.query('create table millrace.secrets_later (value bytea)')
     await insertDomain(db, {
       name: 'later',
       threshold: null,
@@ -142,7 +143,6 @@ describe.skipIf(server === undefined)('a role that reads', () => {
   afterAll(async () => {
     await reader?.end()
     await world?.running.backends.db.query('select millrace.revoke_reading($1)', [role])
-    await world?.running.backends.db.query(`drop owned by ${role}`)
     await world?.running.backends.db.query(`drop role ${role}`)
     await world?.close()
   })
@@ -156,6 +156,10 @@ describe.skipIf(server === undefined)('a role that reads', () => {
     )
     expect(found.rows).toMatchObject([{ document_id: 'reset-password.md' }])
     expect((await reader.query(`select * from millrace_domains."support-en"`)).rows.length).toBeGreaterThan(2)
+    const words = await reader.query(`select document_id from millrace.sparse_search('support-en', $1, 3)`, [
+      terms,
+    ])
+    expect(words.rows[0]).toEqual({ document_id: 'reset-password.md' })
     expect((await reader.query(`select * from millrace.search('later', '[1,2,3]', 3)`)).rows).toEqual([])
     expect((await reader.query('select * from millrace_domains.later')).rows).toEqual([])
   })
@@ -163,6 +167,7 @@ describe.skipIf(server === undefined)('a role that reads', () => {
   test.each([
     'select text from millrace.documents',
     'select * from millrace.secrets',
+    'select * from millrace.secrets_later',
     'select * from millrace.queries',
     'select * from millrace.file_parts',
     `update millrace.domains set name = 'mine'`,

@@ -5,8 +5,8 @@ import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
 import { embeddingSql, type Form } from './storage/form.js'
-import { createTerms, dropTerms } from './terms.js'
-import { createVectors, dropVectors } from './vectors.js'
+import { createTerms, dropTerms, termsTable } from './terms.js'
+import { createVectors, dropVectors, vectorsTable } from './vectors.js'
 
 /** A threshold and levels, and what they were set for. */
 export interface BandRow {
@@ -137,6 +137,11 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
     if (outputs.includes('sparse')) await createTerms(tx, generation.id)
     if (outputs.includes('colbert')) await createColbert(tx, generation.id)
     await createView(tx, given.name, generation.id, form)
+    const made = [vectorsTable(generation.id), viewOf(given.name)]
+    if (outputs.includes('sparse')) made.push(termsTable(generation.id))
+    await tx.query('select millrace.show_to_readers(name::regclass) from unnest($1::text[]) as u (name)', [
+      made,
+    ])
     return getDomain(tx, given.name)
   })
 }
