@@ -368,7 +368,7 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       })
       expect(found.latencyMs.exact.p95).toBeGreaterThan(0)
       if (backend.isServer) {
-        expect(found.index).toEqual({ m: 16, efConstruction: 64, efSearch: 100 })
+        expect(found.index).toEqual({ m: 16, efConstruction: 64, efSearch: 200 })
         expect(found.latencyMs.index?.p50).toBeGreaterThan(0)
         expect((await ask('?efSearch=7')).index).toMatchObject({ efSearch: 7 })
       } else {
