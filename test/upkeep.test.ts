@@ -12,7 +12,7 @@ import {
 import { searchSchema, statusSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { backends, servers } from './support/backends.js'
+import { databases, servers } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
 
 const DOCUMENTS = Array.from({ length: 12 }, (_, i) => ({
@@ -148,7 +148,7 @@ if (server !== undefined) {
   })
 }
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`vectors nobody refers to, ${backend.name}`, () => {
     let world: World
     beforeAll(async () => {

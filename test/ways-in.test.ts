@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { type Body, openWorld, until, type World } from './support/world.js'
 
 const NDJSON = { 'content-type': 'application/x-ndjson' }
@@ -13,7 +13,7 @@ const fixture = (name: string) => new URL(`../packages/files/test/fixtures/${nam
 
 const sentence = (i: number) => `Note ${i} tells how door ${(i * 37) % 101} of the house is painted.`
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`ways in, ${backend.name}`, () => {
     let world: World
     let site: Server
