@@ -59,7 +59,6 @@ export {
   type Fusion,
   type FusionName,
   fusionOf,
-  type Lexical,
 } from './search/fusion.js'
 export {
   type AskedQuery,

@@ -38,7 +38,7 @@ export type SearchMode = 'dense' | 'sparse' | 'hybrid'
 export interface SearchSettings {
   /** Default dense. */
   readonly mode?: SearchMode | undefined
-  /** Name of a preset. Default: rrf. */
+  /** Name of a preset. Default: bm25, or m3-miracl where the model has weights of its own. */
   readonly fusion?: string | undefined
   /** Null or left out: none. */
   readonly rerank?: { readonly by: string; readonly top: number } | null | undefined

@@ -1,21 +1,12 @@
 import { CodedError } from '@millrace/errors'
-
-/** How sparse weights were made: by the model, or counted and weighed by bm25. */
-export type Lexical = 'learned' | 'bm25'
+import type { FusionRow, Lexical } from '@millrace/store'
 
 /**
  * How the scores of one hit become one. `rrf`: the sum over the rankings of 1 / (k + rank), from 1; a ranking that a hit
  * is not in adds nothing. `weighted`: the weighted sum of the scores over the sum of the weights, as FlagEmbedding's
  * `compute_score` has it; a bm25 score is divided by the query's `bound` before, so that it is 0 to 1.
  */
-export type Fusion =
-  | { readonly method: 'rrf'; readonly k: number }
-  | {
-      readonly method: 'weighted'
-      readonly dense: number
-      readonly sparse: number
-      readonly colbert?: number | undefined
-    }
+export type Fusion = FusionRow
 
 /**
  * Those with a name. m3-…: what the authors of bge-m3 take for it, in their repository

@@ -8,12 +8,12 @@ import type {
   TextKind,
 } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
+import type { Lexical } from '@millrace/store'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
 import { requireSameModel } from '../models.js'
 import type { Domain } from '../verbs/domains.js'
 import { cacheKey, type QueryCache } from './cache.js'
-import type { Lexical } from './fusion.js'
 import { heaviest } from './terms.js'
 
 export interface EmbedDeps {

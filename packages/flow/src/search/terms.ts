@@ -1,6 +1,6 @@
 import type { Embedded, SparseVector } from '@millrace/embed'
+import type { Lexical } from '@millrace/store'
 import { TERMS_OF_A_TEXT_MAX, type Terms } from '@millrace/store'
-import type { Lexical } from './fusion.js'
 
 /**
  * How soon another occurrence of a term adds nothing, and how much a text's length counts: the usual values, of which

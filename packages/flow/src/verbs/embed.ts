@@ -20,6 +20,7 @@ import {
   type VectorRow,
 } from '@millrace/store'
 import { modelChanged } from '../models.js'
+import { outputsFor } from '../search/query.js'
 import { type TextScale, weighTerms } from '../search/terms.js'
 import type { Settings } from '../settings.js'
 
@@ -143,7 +144,7 @@ async function embed(
       model,
       texts: texts.map(({ context, text }) => context + text),
       kind: 'document',
-      outputs: outputs.map((output) => (output === 'sparse' && lexical === 'bm25' ? 'terms' : output)),
+      outputs: outputsFor(outputs, lexical),
       priority: 'bulk',
       signal,
       ...(pooling === null ? {} : { windowPooling: pooling }),

@@ -3,6 +3,8 @@ import {
   type EmbedOutput,
   type Engine,
   type Level,
+  levelOf,
+  type Output,
   requireReranker,
 } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
@@ -15,7 +17,7 @@ import { checkFilter } from '../search/filter.js'
 import { type Fusion, fusionOf } from '../search/fusion.js'
 import type { QueryLog } from '../search/log.js'
 import { requireMode } from '../search/modes.js'
-import { type EmbeddedQuery, embedQueries } from '../search/query.js'
+import { type EmbeddedQuery, embedQueries, outputsFor } from '../search/query.js'
 import { checkColbert, fuseHits, RERANK_TOP_DEFAULT, type Rerank, rerankHits } from '../search/rerank.js'
 import { identityOf, type ScoreKind, type Scores } from '../search/scores.js'
 import type { Domain } from './domains.js'
@@ -40,7 +42,7 @@ export interface SearchOptions {
   /** Of other kinds of scores, those that are computed. Default: no cut. */
   readonly thresholds?: Partial<Readonly<Record<ScoreKind, number | null | undefined>>> | undefined
   readonly filter?: Readonly<Record<string, unknown>> | undefined
-  /** Of mode hybrid: the name of a preset, or weights. Default: the domain's, else rrf. */
+  /** Of mode hybrid: the name of a preset, or weights. Default: the domain's, else the usual one for its words. */
   readonly fusion?: string | Fusion | undefined
   /** Null: none. Default: the domain's. */
   readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
@@ -185,10 +187,10 @@ function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan 
   const asked = request.threshold === undefined ? thresholds[rankedBy] : request.threshold
   checkThreshold(rankedBy, asked)
   for (const [kind, value] of Object.entries(thresholds)) checkThreshold(kind as ScoreKind, value)
-  const outputs: EmbedOutput[] = []
-  if (mode !== 'sparse') outputs.push('dense')
-  if (mode !== 'dense') outputs.push(domain.lexical === 'learned' ? 'sparse' : 'terms')
-  if (isTriple || rankedBy === 'colbert') outputs.push('colbert')
+  const wanted: Output[] = []
+  if (mode !== 'sparse') wanted.push('dense')
+  if (mode !== 'dense') wanted.push('sparse')
+  if (isTriple || rankedBy === 'colbert') wanted.push('colbert')
   const own = band?.levels ?? reranker?.levels
   const dense = bandOf(domain, 'dense')?.levels
   return {
@@ -202,7 +204,7 @@ function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan 
     levels:
       own != null ? { by: rankedBy, levels: own } : dense != null ? { by: 'dense', levels: dense } : null,
     filter,
-    outputs,
+    outputs: outputsFor(wanted, domain.lexical),
   }
 }
 
@@ -365,7 +367,7 @@ function passes(hit: Ranked, { request, rankedBy, threshold }: Plan): boolean {
 function levelFor(hit: Ranked, { levels }: Plan): Level | null {
   const score = levels === null ? undefined : hit.scores[levels.by]
   if (levels === null || score === undefined) return null
-  return levels.levels.find(({ above }) => above === null || score > above) ?? null
+  return levelOf(levels.levels, score)
 }
 
 /** Asked only where nothing was found. */
