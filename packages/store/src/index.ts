@@ -86,31 +86,33 @@ export {
   storeRead,
 } from './files.js'
 export {
+  clearGolden,
+  countGolden,
+  deleteGolden,
+  type GoldenQuestion,
+  type GoldenWritten,
+  listGolden,
+  type MissingDocument,
+  missingDocuments,
+  type NewQuestion,
+  putGolden,
+} from './golden.js'
+export {
   type AbsentDocument,
   type Comparable,
   claimRun,
-  clearGolden,
   comparableOf,
-  countGolden,
-  deleteGolden,
   endRun,
-  type GoldenQuestion,
-  type GoldenWritten,
   getRun,
   type Instead,
   insertRun,
-  listGolden,
   listResults,
   listRuns,
   type Measured,
-  type MissingDocument,
   measuredOf,
-  missingDocuments,
-  type NewQuestion,
   type NewResult,
   nextQuestions,
   type OwnedRun,
-  putGolden,
   type ResultKind,
   type ResultRow,
   RUNS_KEPT,
@@ -119,7 +121,7 @@ export {
   releaseRun,
   storeResults,
   type WaitingQuestion,
-} from './golden.js'
+} from './golden-runs.js'
 export { buildIndex, type IndexPolicy } from './indexes.js'
 export {
   getIngestion,

@@ -8,10 +8,11 @@ import {
   markResumed,
   resumeDocuments,
 } from '@millrace/store'
+import { numberOf } from '../cursor.js'
 import type { Log } from '../log.js'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
-import { getIngestion, type Ingestion, numberOf, unknownIngestion } from './ingestions.js'
+import { getIngestion, type Ingestion, unknownIngestion } from './ingestions.js'
 
 interface Deps {
   readonly db: Db

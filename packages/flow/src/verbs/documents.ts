@@ -12,6 +12,7 @@ import {
   type Standing,
   standings,
 } from '@millrace/store'
+import { readText, writeText } from '../cursor.js'
 import { type Waiting, waitingOf } from '../waiting.js'
 import type { Domain } from './domains.js'
 
@@ -48,7 +49,7 @@ export async function listDocuments(
     readonly limit: number
   },
 ): Promise<DocumentPage> {
-  const after = page.cursor === undefined ? undefined : readCursor(page.cursor)
+  const after = page.cursor === undefined ? undefined : readText(page.cursor)
   const rows = await listRows(db, domain.id, { state: page.state, after, limit: page.limit + 1 })
   const shown = rows.slice(0, page.limit)
   const stand = await standings(
@@ -58,7 +59,7 @@ export async function listDocuments(
   const documents = shown.map((row) => ({ ...row, ...standing(stand.get(row.id)) }))
   const last = documents.at(-1)
   const more = rows.length > page.limit && last !== undefined
-  return { documents, cursor: more ? Buffer.from(last.externalId).toString('base64url') : null }
+  return { documents, cursor: more ? writeText(last.externalId) : null }
 }
 
 /** Undefined for one that was deleted between two statements. */
@@ -66,17 +67,6 @@ const standing = (found: Standing | undefined): Pick<DocumentSummary, 'ageSecond
   found === undefined
     ? { ageSeconds: 0, waiting: null }
     : { ageSeconds: Math.round(found.ageSeconds * 10) / 10, waiting: waitingOf(found) }
-
-function readCursor(cursor: string): string {
-  const after = Buffer.from(cursor, 'base64url').toString()
-  if (after === '' || after.includes('\0') || Buffer.from(after).toString('base64url') !== cursor) {
-    throw new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
-      hint: 'Leave it out to begin at the start',
-      details: { cursor },
-    })
-  }
-  return after
-}
 
 /** @throws CodedError UNKNOWN_DOCUMENT */
 export async function getDocument({ db }: Deps, domain: Domain, id: string): Promise<DocumentDetail> {

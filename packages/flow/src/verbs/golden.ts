@@ -31,6 +31,7 @@ import {
   type WaitingQuestion,
 } from '@millrace/store'
 import type { Rejection } from '../accept.js'
+import { numberOf, readNumber, readText, writeText } from '../cursor.js'
 import { isExternal, needsVectors } from '../external.js'
 import { type GivenQuestion, sortQuestions } from '../golden/accept.js'
 import { type Comparison, compareRuns } from '../golden/compare.js'
@@ -48,7 +49,6 @@ import {
 import type { Log } from '../log.js'
 import type { Settings } from '../settings.js'
 import { type Domain, findDomain, unknownDomain } from './domains.js'
-import { numberOf } from './ingestions.js'
 import { REJECTED_SHOWN } from './submit.js'
 
 /** Questions in a set. */
@@ -149,28 +149,14 @@ export async function listGolden(
   domain: Domain,
   page: { readonly cursor?: string | undefined; readonly limit: number },
 ): Promise<GoldenPage> {
-  const after = page.cursor === undefined ? undefined : textCursor(page.cursor)
+  const after = page.cursor === undefined ? undefined : readText(page.cursor)
   const rows = await listQuestions(db, domain.id, { after, limit: page.limit + 1 })
   const questions = rows.slice(0, page.limit)
   const last = questions.at(-1)
   const more = rows.length > page.limit && last !== undefined
-  const cursor = more ? Buffer.from(last.externalId).toString('base64url') : null
+  const cursor = more ? writeText(last.externalId) : null
   return { questions, total: await countGolden(db, domain.id), cursor }
 }
-
-function textCursor(cursor: string): string {
-  const after = Buffer.from(cursor, 'base64url').toString()
-  if (after === '' || after.includes('\0') || Buffer.from(after).toString('base64url') !== cursor) {
-    throw invalidCursor(cursor)
-  }
-  return after
-}
-
-const invalidCursor = (cursor: string) =>
-  new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
-    hint: 'Leave it out to begin at the start',
-    details: { cursor },
-  })
 
 /** @throws CodedError UNKNOWN_QUESTION */
 export async function deleteGolden({ db }: Deps, domain: Domain, id: string): Promise<void> {
@@ -410,8 +396,7 @@ export async function listRuns(
   domain: Domain,
   page: { readonly cursor?: string | undefined; readonly limit: number },
 ): Promise<RunPage> {
-  const before = page.cursor === undefined ? undefined : numberOf(page.cursor)
-  if (page.cursor !== undefined && before === undefined) throw invalidCursor(page.cursor)
+  const before = page.cursor === undefined ? undefined : readNumber(page.cursor)
   const rows = await listRows(db, domain.id, { before, limit: page.limit + 1 })
   const runs = rows.slice(0, page.limit).map(asRun)
   return { runs, cursor: rows.length > page.limit ? String(runs.at(-1)?.id ?? '') : null }
@@ -428,8 +413,7 @@ export async function listResults(
   run: Pick<Run, 'id'>,
   page: { readonly only: ResultKind; readonly cursor?: string | undefined; readonly limit: number },
 ): Promise<ResultPage> {
-  const after = page.cursor === undefined ? 0 : numberOf(page.cursor)
-  if (after === undefined) throw invalidCursor(page.cursor ?? '')
+  const after = page.cursor === undefined ? 0 : readNumber(page.cursor)
   const rows = await listResultRows(db, run.id, { kind: page.only, after, limit: page.limit + 1 })
   const results = rows.slice(0, page.limit)
   return { results, cursor: rows.length > page.limit ? String(results.at(-1)?.position ?? '') : null }

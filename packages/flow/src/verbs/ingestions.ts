@@ -12,6 +12,7 @@ import {
   listIngestionRejections,
   listIngestions as listRows,
 } from '@millrace/store'
+import { numberOf, readNumber } from '../cursor.js'
 import type { Domain } from './domains.js'
 
 /** What one submission created, as a caller sees it. Rates are null until there is something to go by. */
@@ -79,10 +80,6 @@ export interface Report {
 
 const WATCH_MS = 250
 
-/** The number of an ingestion's id; undefined for what cannot be one. */
-export const numberOf = (id: string): number | undefined =>
-  /^[1-9]\d{0,15}$/.test(id) ? Number(id) : undefined
-
 export const unknownIngestion = (id: string) =>
   new CodedError('UNKNOWN_INGESTION', `There is no ingestion "${id}"`, {
     hint: 'The answer to a submission names it',
@@ -111,13 +108,7 @@ export async function listIngestions(
   domain: Domain,
   page: { readonly cursor?: string | undefined; readonly limit: number },
 ): Promise<IngestionPage> {
-  const before = page.cursor === undefined ? undefined : numberOf(page.cursor)
-  if (page.cursor !== undefined && before === undefined) {
-    throw new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
-      hint: 'Leave it out to begin at the start',
-      details: { cursor: page.cursor },
-    })
-  }
+  const before = page.cursor === undefined ? undefined : readNumber(page.cursor)
   const rows = await listRows(db, domain.id, { before, limit: page.limit + 1 })
   const ingestions = await withReasons(db, rows.slice(0, page.limit))
   return { ingestions, cursor: rows.length > page.limit ? (ingestions.at(-1)?.id ?? null) : null }

@@ -1,4 +1,3 @@
-import { CodedError } from '@millrace/errors'
 import {
   type Db,
   listQueries as listRows,
@@ -7,6 +6,7 @@ import {
   deleteQueries as removeRows,
   queryStats as statsOf,
 } from '@millrace/store'
+import { readNumber } from '../cursor.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
@@ -32,20 +32,11 @@ export async function listQueries(
   domain: Domain,
   page: { readonly cursor?: string | undefined; readonly limit: number },
 ): Promise<QueryPage> {
-  const before = page.cursor === undefined ? undefined : readCursor(page.cursor)
+  const before = page.cursor === undefined ? undefined : readNumber(page.cursor)
   const rows = await listRows(db, domain.id, { before, limit: page.limit + 1 })
   const queries = rows.slice(0, page.limit)
   const last = queries.at(-1)
   return { queries, cursor: rows.length > page.limit && last !== undefined ? String(last.id) : null }
-}
-
-function readCursor(cursor: string): number {
-  const id = Number(cursor)
-  if (/^\d+$/.test(cursor) && Number.isSafeInteger(id)) return id
-  throw new CodedError('INVALID_CURSOR', 'The cursor is not one that a listing gave', {
-    hint: 'Leave it out to begin with the newest',
-    details: { cursor },
-  })
 }
 
 /** Forgets what was asked of a domain, or one query alone, by its hash as listings show it; how often it was asked. */
