@@ -6,7 +6,8 @@ import secureJson from 'secure-json-parse'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import { typeOf } from '../intake/multipart.js'
-import { domainName, previewIn, previewOut, previewRest, problems } from '../schemas.js'
+import { previewIn, previewOut, previewRest } from '../schemas/documents.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const SUMMARY =
   'The chunks that a text or a file would have, with their tokens and overlaps; nothing is stored'

@@ -34,12 +34,11 @@ import {
   documentsIn,
   documentsPage,
   documentsQuery,
-  domainName,
   planOut,
-  problems,
   submissionOut,
   submitQuery,
-} from '../schemas.js'
+} from '../schemas/documents.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const named = z.strictObject({ name: domainName })
 const one = z.strictObject({ name: domainName, id: z.string() })

@@ -17,7 +17,8 @@ import { countDocuments, type DocumentCounts, NO_DOCUMENTS } from '@millrace/sto
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainChange, domainDetail, domainIn, domainName, domainOut, problems } from '../schemas.js'
+import { domainChange, domainDetail, domainIn, domainOut } from '../schemas/domains.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const named = z.strictObject({ name: domainName })
 

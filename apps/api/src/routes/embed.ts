@@ -3,8 +3,8 @@ import { CodedError } from '@millrace/errors'
 import { type EmbeddedQuery, embedTexts, findDomain, type QueryResult, sqlLiterals } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { ApiDeps } from '../deps.js'
-import { problems } from '../schemas.js'
-import { embedIn, embedOut } from '../schemas-queries.js'
+import { embedIn, embedOut } from '../schemas/queries.js'
+import { problems } from '../schemas/shared.js'
 
 export const embedRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
   const { queryChars } = deps.settings.limits

@@ -2,8 +2,8 @@ import { explain, findDomain, findDomains, type SearchRequest, searchSeveral } f
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainName, problems } from '../schemas.js'
-import { explainIn, explainOut, severalIn, severalOut } from '../schemas-queries.js'
+import { explainIn, explainOut, severalIn, severalOut } from '../schemas/queries.js'
+import { domainName, problems } from '../schemas/shared.js'
 import { boundedText, languageOf, showResult } from './search.js'
 
 export const explainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {

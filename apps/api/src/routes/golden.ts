@@ -21,7 +21,6 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import { readQuestions } from '../intake/questions.js'
-import { problems } from '../schemas.js'
 import {
   clearedOut,
   compareNamed,
@@ -40,7 +39,8 @@ import {
   runIn,
   type runOut,
   runsPage,
-} from '../schemas-golden.js'
+} from '../schemas/golden.js'
+import { problems } from '../schemas/shared.js'
 
 const GOLDEN = '/v1/domains/:name/golden'
 /** Of misses, and of what moved, in one answer. */

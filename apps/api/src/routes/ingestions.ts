@@ -11,7 +11,8 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainName, ingestionOut, ingestionsPage, ingestionsQuery, problems } from '../schemas.js'
+import { ingestionOut, ingestionsPage, ingestionsQuery } from '../schemas/ingestions.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const one = z.strictObject({ id: z.string() })
 const named = z.strictObject({ name: domainName })

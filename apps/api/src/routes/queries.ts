@@ -2,7 +2,6 @@ import { deleteQueries, findDomain, listQueries, queryStats } from '@millrace/fl
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainName, problems } from '../schemas.js'
 import {
   queriesDelete,
   queriesDeleted,
@@ -10,7 +9,8 @@ import {
   queriesQuery,
   statsOut,
   statsQuery,
-} from '../schemas-queries.js'
+} from '../schemas/queries.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const params = z.strictObject({ name: domainName })
 

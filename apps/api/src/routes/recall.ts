@@ -2,8 +2,8 @@ import { CodedError } from '@millrace/errors'
 import { findDomain, measureRecall } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { ApiDeps } from '../deps.js'
-import { problems } from '../schemas.js'
-import { named, recallOut, recallQuery } from '../schemas-golden.js'
+import { named, recallOut, recallQuery } from '../schemas/golden.js'
+import { problems } from '../schemas/shared.js'
 
 export const recallRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
   let isRunning = false

@@ -13,15 +13,8 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import {
-  domainName,
-  problems,
-  type resultOut,
-  searchIn,
-  searchOut,
-  similarityIn,
-  similarityOut,
-} from '../schemas.js'
+import { type resultOut, searchIn, searchOut, similarityIn, similarityOut } from '../schemas/search.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
   const { queryChars } = deps.settings.limits

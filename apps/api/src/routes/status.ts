@@ -1,7 +1,8 @@
 import { getStatus } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { ApiDeps } from '../deps.js'
-import { problems, statusOut } from '../schemas.js'
+import { problems } from '../schemas/shared.js'
+import { statusOut } from '../schemas/status.js'
 import { stateOf } from './domains.js'
 import { show } from './ingestions.js'
 

@@ -3,7 +3,7 @@ import { findDomain, reportStorage, STORAGE_SAMPLE_MAX } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { domainName, problems } from '../schemas.js'
+import { domainName, problems } from '../schemas/shared.js'
 
 const storageQuery = z.strictObject({
   sample: z.coerce

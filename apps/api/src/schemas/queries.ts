@@ -1,7 +1,8 @@
 import { OUTPUTS } from '@millrace/embed'
 import { SCORE_KINDS, VERDICTS } from '@millrace/flow'
 import { z } from 'zod'
-import { domainName, hitOut, queryText, queryVector, resultOut, searchOptions, tookMs } from './schemas.js'
+import { hitOut, queryText, queryVector, resultOut, searchOptions, tookMs } from './search.js'
+import { domainName } from './shared.js'
 
 /** Of calls about queries: their vectors, their log, and why a document is not among the hits. */
 export const embedIn = z
@@ -105,7 +106,7 @@ const isOneOf = (values: readonly unknown[]) => values.filter((value) => value !
 const sought = { query: queryText.optional(), vector: queryVector.optional() }
 
 /** Domains that one call may search. */
-export const DOMAINS_MAX = 20
+const DOMAINS_MAX = 20
 export const severalIn = searchOptions
   .omit({ explain: true })
   .extend({

@@ -1,6 +1,7 @@
 import { RECALL_K_MAX, RECALL_SAMPLE_MAX } from '@millrace/flow'
 import { z } from 'zod'
-import { domainName, searchOptions } from './schemas.js'
+import { searchOptions } from './search.js'
+import { domainName } from './shared.js'
 
 export const named = z.strictObject({ name: domainName })
 export const questionNamed = z.strictObject({ name: domainName, id: z.string() })
