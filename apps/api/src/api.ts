@@ -10,6 +10,7 @@ import {
   openQueryLog,
   openReading,
 } from '@millrace/flow'
+import { builtPage } from './page.js'
 import { buildServer } from './server.js'
 
 export interface RunningApi {
@@ -42,6 +43,7 @@ export async function startApi(
     log,
     defaultModel,
     settings,
+    page: builtPage(),
   })
   app.addHook('onClose', async () => {
     await preparer.close()

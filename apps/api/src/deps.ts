@@ -18,4 +18,6 @@ export interface ApiDeps {
   readonly log: Log
   readonly defaultModel: string
   readonly settings: Settings
+  /** The folder of the built web page; undefined: there is none. */
+  readonly page: string | undefined
 }

@@ -11,6 +11,7 @@ import { answerError, answerMalformed, bodyOf } from './errors.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
+import { servePage } from './page.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
@@ -84,7 +85,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     uiConfig: { layout: 'BaseLayout' },
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
-  app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
+  await servePage(app, deps.page)
   await app.register(healthRoutes, deps)
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
