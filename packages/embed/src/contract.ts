@@ -97,6 +97,12 @@ export interface Engine {
   /** Why the state is `failed`. */
   failure(id: string): CodedError | undefined
   /**
+   * Bytes by which the memory of the process that runs the model grew when it was loaded, over all its sessions; null
+   * while it is not loaded, and of one that is computed elsewhere.
+   * @throws CodedError UNKNOWN_MODEL
+   */
+  memory(id: string): number | null
+  /**
    * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
    * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
    * @throws CodedError UNKNOWN_MODEL, NOT_AN_EMBEDDER, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
