@@ -467,6 +467,7 @@ for (const backend of backends()) {
         '/v1/ingestions/{id}/cancel',
         '/v1/ingestions/{id}/events',
         '/v1/ingestions/{id}/resume',
+        '/v1/models',
         '/v1/search',
         '/v1/status',
       ])

@@ -1,5 +1,6 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
+import type { TermSpans } from './counter.js'
 import type { Isolation } from './host.js'
 import type { ModelState } from './loads.js'
 import type { ModelManifest } from './manifest.js'
@@ -121,6 +122,12 @@ export interface Engine {
    * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER
    */
   count(model: string, texts: readonly string[]): Promise<number[]>
+  /**
+   * Where the tokens of each text are in it, special ones and the model's instruction left out; does not wait for the
+   * model. Nothing is refused: see `embed` for what is no text.
+   * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER
+   */
+  spans(model: string, texts: readonly string[]): Promise<readonly TermSpans[]>
   stats(): EngineStats
   /** Refuses what is waiting, lets the pass that is running end, and frees the models. */
   close(): Promise<void>

@@ -229,6 +229,7 @@ export function openEngine(
       return results.map(reranked)
     },
     count: async (id, texts) => counter.count(modelOf(models, id).dir, texts),
+    spans: async (id, texts) => counter.spans(modelOf(models, id).dir, texts),
     stats: () => ({ waiting: waiting(), ...sums }),
     close: async () => {
       if (isClosed) return

@@ -79,6 +79,7 @@ export function openSpread(
         ? dealt(request, (engine, part) => engine.rerank(part))
         : leastBusy().rerank(request),
     count: (id, texts) => first.count(id, texts),
+    spans: (id, texts) => first.spans(id, texts),
     stats: () => all.map((engine) => engine.stats()).reduce((sums, more) => addStats(sums, more)),
     close: async () => {
       await Promise.all(all.map((engine) => engine.close()))

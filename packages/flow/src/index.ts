@@ -170,6 +170,7 @@ export {
   type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
+export { listModels, type ModelSummary } from './verbs/models.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
 export {
