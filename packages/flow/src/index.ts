@@ -194,7 +194,13 @@ export {
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
-export { missingText, type Similarity, similarity } from './verbs/similarity.js'
+export {
+  type ExplainedText,
+  missingText,
+  type Similarity,
+  type SimilarityExplanation,
+  similarity,
+} from './verbs/similarity.js'
 export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
 export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
