@@ -202,13 +202,25 @@ export {
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
-export { missingText, type Similarity, similarity } from './verbs/similarity.js'
+export {
+  type ExplainedText,
+  missingText,
+  missingText,
+  type Similarity,
+  type Similarity,
+  type SimilarityExplanation,
+  similarity,
+  similarity,
+} from './verbs/similarity.js'
 export {
   FAILED_LOOKED_AT,
+  getStatus,
   getStatus,
   type ModelStatus,
   minutesLeft,
   type Status,
+  type Status,
+  type WorkerStatus,
   type WorkerStatus,
 } from './verbs/status.js'
 export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
