@@ -61,13 +61,7 @@ export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
 export { checkFilter } from './search/filter.js'
-export {
-  DEFAULT_FUSIONS,
-  FUSIONS,
-  type Fusion,
-  type FusionName,
-  fusionOf,
-} from './search/fusion.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, type FusionName, fusionOf } from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -183,13 +177,7 @@ export {
 } from './verbs/preview.js'
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
-export {
-  type Latency,
-  measureRecall,
-  RECALL_K_MAX,
-  RECALL_SAMPLE_MAX,
-  type Recall,
-} from './verbs/recall.js'
+export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
   type SearchHit,
   type SearchOptions,
@@ -205,22 +193,16 @@ export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from 
 export {
   type ExplainedText,
   missingText,
-  missingText,
-  type Similarity,
   type Similarity,
   type SimilarityExplanation,
-  similarity,
   similarity,
 } from './verbs/similarity.js'
 export {
   FAILED_LOOKED_AT,
   getStatus,
-  getStatus,
   type ModelStatus,
   minutesLeft,
   type Status,
-  type Status,
-  type WorkerStatus,
   type WorkerStatus,
 } from './verbs/status.js'
 export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
