@@ -63,7 +63,6 @@ describe('loading', () => {
     for (const id of all) {
       const { size } = statSync(join(engine.dir(id), 'model.onnx'))
       const bytes = engine.memory(id) ?? 0
-      console.log(id, size, bytes)
       expect(bytes).toBeGreaterThan(size / 4)
       // Two that measured each other would come to the sum of both, several times one of them.
       expect(bytes).toBeLessThan(5 * size + 150e6)
