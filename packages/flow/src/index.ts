@@ -68,6 +68,7 @@ export {
   type FusionName,
   fusionOf,
 } from './search/fusion.js'
+export { type Bin, binsOf, countsOf } from './search/histogram.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -201,6 +202,13 @@ export {
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
+export {
+  compareSimilarities,
+  SIMILARITY_BINS_MAX,
+  SIMILARITY_PAIRS_MAX,
+  SIMILARITY_QUESTIONS_MAX,
+  type Similarities,
+} from './verbs/similarities.js'
 export { missingText, type Similarity, similarity } from './verbs/similarity.js'
 export {
   FAILED_LOOKED_AT,
