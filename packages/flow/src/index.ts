@@ -60,6 +60,7 @@ export {
   type FusionName,
   fusionOf,
 } from './search/fusion.js'
+export { type KnownDomains, openKnownDomains } from './search/known.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -182,6 +183,7 @@ export {
   type Recall,
 } from './verbs/recall.js'
 export {
+  type Searched,
   type SearchHit,
   type SearchOptions,
   type SearchOutcome,
@@ -190,6 +192,7 @@ export {
   type Sought,
   search,
   searchMany,
+  searchNamed,
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
