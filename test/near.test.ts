@@ -1,4 +1,6 @@
-import { buildIndex, type Db, findHits, migrate, openDb } from '@millrace/store'
+import { openEngine } from '@millrace/embed'
+import { findDomain, measureRecall } from '@millrace/flow'
+import { buildIndex, type Db, findHits, migrate, openDb, updateDomain } from '@millrace/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Place, servers } from './support/backends.js'
 import { type FilledDocument, filledDomain } from './support/filled.js'
@@ -128,5 +130,41 @@ describe.skipIf(server === undefined)('filters and the index', () => {
       return { vector: about(topic, language), filter: { language: language === 'en' ? 'zh' : 'en' } }
     })
     expect(await recall('languages', asked)).toBeGreaterThanOrEqual(RECALL)
+  }, 60_000)
+
+  test('a domain says how many candidates its bits give, and recall at each k is that of searches for k', async () => {
+    const [dims, count] = [16, 3_000]
+    const next = normals(3)
+    const random = () => unit(next(dims))
+    const documents = Array.from({ length: count }, () => ({ vector: random(), metadata: {} }))
+    await filledDomain(db, { name: 'bits', dims, storage: 'sq8' }, documents)
+    expect(await buildIndex(db, { rowsMin: 1 })).toBeDefined()
+    await db.query('vacuum analyze')
+    const asked = Array.from({ length: 8 }, () => ({ vector: random(), filter: {} }))
+    const usual = await recall('bits', asked)
+    expect(usual).toBeGreaterThanOrEqual(RECALL)
+    await updateDomain(db, 'bits', { search: { candidates: 12 } })
+    expect(await recall('bits', asked)).toBeLessThan(0.8)
+    const [row] = await db.query<{ found: number }>(
+      `select count(*)::int as found from millrace.search('bits', $1::vector, 10, -1) s
+       join millrace.find_hits('bits', $1::vector, null, 10, '{"exact": true}') e on e.document_id = s.document_id`,
+      [`[${asked[0]?.vector.join(',')}]`],
+    )
+    expect(row?.found).toBeLessThan(10)
+
+    const engine = openEngine({ modelDirs: [] })
+    const domain = await findDomain({ db }, 'bits')
+    const report = async (k: readonly number[]) =>
+      (await measureRecall({ db, engine }, domain, { sample: 60, k, from: 'vectors' })).recall
+    const [alone] = await report([1])
+    const [first, last] = await report([1, 400])
+    await engine.close()
+    // A search for one looks at 12. One for 400 looks at as many, and what comes first there is what is nearest.
+    expect(alone?.recall).toBeLessThan(0.9)
+    expect(first?.recall).toBeLessThan(0.9)
+    expect(first?.latencyMs?.p50).toBeLessThan(last?.latencyMs?.p50 ?? 0)
+
+    await updateDomain(db, 'bits', { search: { candidates: null } })
+    expect(await recall('bits', asked)).toBe(usual)
   }, 60_000)
 })

@@ -48,7 +48,7 @@ export type ScoreWishes = { readonly [K in Exclude<ScoreKind, 'dense'>]?: BandWi
 
 type Wished<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
-export interface SearchWishes extends Omit<SearchSettings, 'rerank' | 'efSearch'> {
+export interface SearchWishes extends Omit<SearchSettings, 'rerank' | 'efSearch' | 'candidates'> {
   /** Null: none. */
   readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
 }
@@ -73,6 +73,8 @@ export interface DomainWishes extends RecipeWishes {
 export interface IndexWishes extends Wished<IndexSettings> {
   /** Vectors that a search looks at, 1 to 1,000. Default 200. */
   readonly efSearch?: number | undefined
+  /** By meaning, how many are looked at closely, 1 to 10,000; null: what the form of storage needs. */
+  readonly candidates?: number | null | undefined
 }
 
 interface Deps {
@@ -177,11 +179,13 @@ function searchOf(
   domain: Pick<Domain, 'search' | 'lexical'>,
   wishes: { readonly search?: SearchWishes | undefined; readonly index?: IndexWishes | undefined },
 ): SearchSettings {
-  const { efSearch } = wishes.index ?? {}
+  const { efSearch, candidates } = wishes.index ?? {}
   const { rerank } = wishes.search ?? {}
   const filled = rerank == null ? rerank : { by: rerank.by, top: rerank.top ?? RERANK_TOP_DEFAULT }
   const wished = Object.fromEntries(
-    Object.entries({ ...wishes.search, rerank: filled, efSearch }).filter(([, value]) => value !== undefined),
+    Object.entries({ ...wishes.search, rerank: filled, efSearch, candidates }).filter(
+      ([, value]) => value !== undefined,
+    ),
   )
   const search: SearchSettings = { ...domain.search, ...wished }
   if (search.mode !== undefined) requireMode(domain.lexical, search.mode)
