@@ -37,3 +37,64 @@ language sql immutable parallel safe as $$
     else k end::integer
 $$;
 
+create or replace function millrace.level_of(levels jsonb, similarity double precision) returns jsonb
+language sql immutable strict parallel safe as $$
+  select l.level
+  from jsonb_array_elements(levels) with ordinality as l (level, place)
+  where similarity <> 'NaN' -- which sorts above every number
+    and (l.level ->> 'above' is null or similarity > (l.level ->> 'above')::double precision)
+  order by l.place
+  limit 1
+$$;
+comment on function millrace.level_of(jsonb, double precision) is
+  'The level of a similarity, as {key, above, name: {zh, en}}; levels as in millrace.domains.levels. Null of NaN.';
+comment on function millrace.level(text, double precision) is
+  'The name of a similarity''s level in a domain, in the language of the setting millrace.language (zh when not set). '
+  'Null of NaN, which is the similarity to a vector of zeros.';
+
+-- So that a role that is null is said to be missing, and not found out where a statement is made of it.
+create function millrace.known_role(role name) returns name
+language plpgsql stable as $$
+begin
+  if role is null then
+    raise exception 'the name of the role is null'
+      using errcode = '22023', hint = 'select millrace.grant_reading(''reader'')';
+  end if;
+  if not exists (select 1 from pg_roles where rolname = role) then
+    raise exception 'there is no role "%"', role
+      using errcode = '42704', hint = format('create role %I login password …', role);
+  end if;
+  return role;
+end $$;
+comment on function millrace.known_role(name) is 'The name of a role; 22023 of null, 42704 of one that is not there.';
+
+create or replace function millrace.grant_reading(reader name) returns void
+language plpgsql as $$
+declare
+  vectors name := (
+    select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector'
+  );
+  made regclass;
+begin
+  perform millrace.known_role(reader);
+  if not has_schema_privilege(reader, vectors, 'usage') then
+    execute format('grant usage on schema %I to %I', vectors, reader);
+  end if;
+  execute format('grant usage on schema millrace, millrace_domains to %I', reader);
+  execute format('grant select on millrace.domains, millrace.generations, millrace.chunks, millrace.published,
+    millrace.parents, millrace.bands, millrace.term_counts to %I', reader);
+  execute format('grant select (id, domain_id, external_id, title, created_at, updated_at)
+    on millrace.documents to %I', reader);
+  for made in select millrace.shown_to_readers() loop
+    execute format('grant select on %s to %I', made, reader);
+  end loop;
+end $$;
+create or replace function millrace.revoke_reading(reader name) returns void
+language plpgsql as $$
+begin
+  perform millrace.known_role(reader);
+  execute format('revoke all on all tables in schema millrace, millrace_domains from %I', reader);
+  execute format('revoke select (id, domain_id, external_id, title, created_at, updated_at)
+    on millrace.documents from %I', reader);
+  execute format('revoke usage on schema millrace, millrace_domains from %I', reader);
+end $$;

@@ -182,4 +182,19 @@ describe.skipIf(server === undefined)('a role that reads', () => {
       world.running.backends.db.query(`select millrace.grant_reading('nobody-of-that-name')`),
     ).rejects.toMatchObject({ code: '42704' })
   })
+
+  test.each(['grant_reading', 'revoke_reading'])('%s of null says that a name is missing', async (name) => {
+    await expect(world.running.backends.db.query(`select millrace.${name}(null)`)).rejects.toMatchObject({
+      code: '22023',
+      message: 'the name of the role is null',
+    })
+  })
+
+  test('NaN has no level', async () => {
+    const levels = await world.running.backends.db.query(
+      `select millrace.level('support-en', 'NaN') as nan, millrace.level('support-en', 1) is not null as one,
+         millrace.level_name('support-en', 'dense', 'NaN') as named`,
+    )
+    expect(levels).toEqual([{ nan: null, one: true, named: null }])
+  })
 })

@@ -12,7 +12,7 @@ import {
 import { bitsOf, searchBits } from '@millrace/store/storage/codes'
 import { insertVectors } from '@millrace/store/vectors'
 import { searchSchema, submissionSchema } from 'millrace/client'
-import { storageSchema } from 'millrace/storage'
+import { showStorage, storageSchema } from 'millrace/storage'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { databases } from './support/backends.js'
@@ -183,13 +183,29 @@ for (const backend of databases().filter(({ name }) => name !== 'Postgres alone'
       expect(report.parts[0]).toMatchObject({ name: 'vectors', rows: TOPICS.length })
       expect(report.parts[0]?.tableBytes).toBeGreaterThan(0)
       expect(report.parts[0]?.indexBytes).toBeGreaterThan(0)
+      if (storage === 'full') {
+        expect(report).toMatchObject({ sampled: 0, error: null, recall: null })
+        expect(showStorage(report)).not.toMatch(/pairs|recall/)
+        expect(report.notes).toHaveLength(1)
+        return
+      }
+      expect(report).toMatchObject({ sampled: 9, error: { pairs: 72 }, recall: { recall: 1 } })
       expect(report.error?.mean).toBeLessThan(meanMax)
       expect(report.error?.largest).toBeLessThan(largest)
-      expect(report.recall?.recall).toBe(1)
-      if (storage !== 'full') {
-        expect(report).toMatchObject({ sampled: 9, error: { pairs: 72 } })
-        expect(report.error?.largest).toBeGreaterThan(0)
-      }
+      expect(report.error?.largest).toBeGreaterThan(0)
+      expect(report.recall?.candidates).toBe(storage === 'half' ? null : 8)
+      expect(showStorage(report)).toContain('72 ordered pairs of 9 texts')
+      expect(showStorage(report).includes('candidate')).toBe(storage !== 'half')
+    })
+
+    test('of a domain without texts the report says that, and no more', async () => {
+      await world.client.post('/v1/domains', { name: 'no-texts', storage: 'sq8' }, z.unknown())
+      const report = await world.client.get('/v1/domains/no-texts/storage', storageSchema)
+      expect(report).toMatchObject({
+        error: null,
+        recall: null,
+        notes: ['No text: there is nothing to compare'],
+      })
     })
 
     test('what brings its vectors in a form with codes has no float32 to compare with, and says so', async () => {

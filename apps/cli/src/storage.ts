@@ -26,7 +26,7 @@ export const storageSchema = z.object({
     }),
   ),
   error: z.object({ mean: z.number(), p99: z.number(), largest: z.number(), pairs: z.number() }).nullable(),
-  recall: z.object({ k: z.number(), recall: z.number(), candidates: z.number() }).nullable(),
+  recall: z.object({ k: z.number(), recall: z.number(), candidates: z.number().nullable() }).nullable(),
   sampled: z.number(),
   notes: z.array(z.string()),
 })
@@ -74,7 +74,7 @@ export function showStorage(report: StorageReport): string {
           table([
             ['difference of similarity', 'mean', 'p99', 'largest'],
             [
-              `${count(error.pairs, 'pair')} of ${count(report.sampled, 'text')}`,
+              `${count(error.pairs, 'ordered pair')} of ${count(report.sampled, 'text')}`,
               ...[error.mean, error.p99, error.largest].map((value) => value.toFixed(5)),
             ],
           ]),
@@ -82,7 +82,7 @@ export function showStorage(report: StorageReport): string {
     ...(recall === null
       ? []
       : [
-          `recall@${recall.k}: ${recall.recall.toFixed(4)}${recall.candidates > 0 ? `, ${count(recall.candidates, 'candidate')}` : ''}\n`,
+          `recall@${recall.k}: ${recall.recall.toFixed(4)}${recall.candidates === null ? '' : `, ${count(recall.candidates, 'candidate')}`}\n`,
         ]),
     ...report.notes.map((note) => `${note}\n`),
   ].join('')

@@ -39,15 +39,25 @@ const storageOut = z.object({
     )
     .describe('The tables of the domain, each with its indexes'),
   error: z
-    .object({ mean: z.number(), p99: z.number(), largest: z.number(), pairs: z.int() })
+    .object({
+      mean: z.number(),
+      p99: z.number(),
+      largest: z.number(),
+      pairs: z.int().describe('Ordered: a text as a query, another as it is stored'),
+    })
     .nullable()
     .describe('Difference of similarity to float32; null: not measured, and a note says why'),
   recall: z
-    .object({ k: z.int(), recall: z.number(), candidates: z.int() })
+    .object({
+      k: z.int(),
+      recall: z.number(),
+      candidates: z
+        .int()
+        .nullable()
+        .describe('As many of the sampled texts as bits gave; null: the form has no bits, all were compared'),
+    })
     .nullable()
-    .describe(
-      'Share of the true nearest k of the sampled texts that are found with so many of them as candidates',
-    ),
+    .describe('Share of the true nearest k of the sampled texts that are found; null: not measured'),
   sampled: z.int().describe('Texts that were compared'),
   notes: z.array(z.string()),
 })

@@ -10,6 +10,7 @@ export interface Pair {
 }
 
 export interface SimilarityErrors {
+  /** Of a query and a stored text: two texts are two pairs. */
   readonly pairs: number
   readonly mean: number
   readonly p99: number
@@ -21,8 +22,8 @@ export interface Comparison {
   readonly errors: SimilarityErrors
   /** Share of the true nearest that are found, each text being a query for the others. */
   readonly recall: number
-  /** Stored vectors that were scored for a query, of all others. */
-  readonly candidates: number
+  /** Stored vectors that bits gave for a query, of all others; null where there are no bits and all were scored. */
+  readonly candidates: number | null
 }
 
 /** Pairs of texts that errors are measured on. */
@@ -62,7 +63,11 @@ export async function compareStored(
       nearest,
     )
   }
-  return { errors: errorsOf(errors), recall: found / (nearest * pairs.length), candidates }
+  return {
+    errors: errorsOf(errors),
+    recall: found / (nearest * pairs.length),
+    candidates: hasBits ? candidates : null,
+  }
 }
 
 /** The places of the `count` that are nearest; all of them when that many are wanted. */

@@ -39,14 +39,6 @@ export const STORAGE_SAMPLE_MAX = 2_000
 const K = 10
 /** Of the stored vectors that are scored, where bits find them. */
 const CANDIDATES_SHARE = 0.05
-/** Of float32: by definition. */
-const EXACT = {
-  errors: { pairs: 0, mean: 0, p99: 0, largest: 0 },
-  recall: 1,
-  candidates: 0,
-  sampled: 0,
-  k: K,
-}
 /** Texts that are embedded at a time. */
 const BATCH = 64
 /** Of embedding texts again; then it says how far it came. */
@@ -69,8 +61,8 @@ export async function reportStorage(
   if (domain.storage === 'full') {
     return {
       ...report,
-      accuracy: EXACT,
-      notes: ['Vectors are stored as they are: there is nothing to measure'],
+      accuracy: null,
+      notes: ['Vectors are stored as float32, as they are: nothing is lost, and nothing was measured'],
     }
   }
   if (isExternal(domain)) {
@@ -82,23 +74,25 @@ export async function reportStorage(
       ],
     }
   }
-  const { pairs, notes } = await samplePairs(deps, domain, sample)
+  const { pairs, isCut } = await samplePairs(deps, domain, sample)
+  const cut = isCut ? [`Its time was up after ${pairs.length} texts`] : []
   const compared = await compareStored(pairs, { k: K, share: CANDIDATES_SHARE })
   if (compared === undefined) {
-    return {
-      ...report,
-      accuracy: null,
-      notes: [...notes, 'Fewer than two texts: there is nothing to compare'],
-    }
+    const few = pairs.length === 0 ? 'No text' : 'One text alone'
+    return { ...report, accuracy: null, notes: [...cut, `${few}: there is nothing to compare`] }
   }
-  return { ...report, accuracy: { ...compared, sampled: pairs.length, k: K }, notes }
+  return {
+    ...report,
+    accuracy: { ...compared, sampled: pairs.length, k: K },
+    notes: ['Float32 vectors are not stored: the model computed those of the sampled texts again', ...cut],
+  }
 }
 
 async function samplePairs(
   { db, engine }: Deps,
   domain: Domain,
   sample: number,
-): Promise<{ readonly pairs: Pair[]; readonly notes: string[] }> {
+): Promise<{ readonly pairs: Pair[]; readonly isCut: boolean }> {
   requireSameModel(engine, domain.recipe)
   const made = await generationModel(db, domain.generationId)
   const end = performance.now() + BUDGET_MS
@@ -133,11 +127,5 @@ async function samplePairs(
       pairs.push({ exact: result.vector, stored: text.vector, bits })
     })
   }
-  return {
-    pairs,
-    notes: [
-      'Float32 vectors are not stored: the model computed those of the sampled texts again',
-      ...(isCut ? [`Its time was up after ${pairs.length} texts`] : []),
-    ],
-  }
+  return { pairs, isCut }
 }
