@@ -98,3 +98,91 @@ begin
     on millrace.documents from %I', reader);
   execute format('revoke usage on schema millrace, millrace_domains from %I', reader);
 end $$;
+-- As before, and whole numbers that no metadata can have are refused.
+create or replace function millrace.check_comparison(field text, operator text, operand jsonb) returns void
+language plpgsql immutable as $$
+declare
+  known constant text[] := '{eq,ne,in,gt,gte,lt,lte,exists,prefix,contains}';
+  values_max constant integer := 1000;
+  kind constant text := jsonb_typeof(operand);
+  takes text[];  -- kinds of value
+  way_out text;
+  wrong text;
+  whole_max constant numeric := 9007199254740991; -- metadata have no whole number beyond: HTTP would change it
+begin
+  if not operator = any (known) then
+    perform millrace.refuse_filter(
+      format('the filter on "%s" has no operator "%s"', left(field, 100), left(operator, 100)),
+      'known: ' || array_to_string(known, ', '));
+  end if;
+  if starts_with(field, 'document.') and field not in ('document.id', 'document.title', 'document.createdAt') then
+    perform millrace.refuse_filter(format('a document has no field "%s"', left(field, 100)),
+      'known: document.id, document.title, document.createdAt; fields of the metadata go by their own name');
+  end if;
+  if field = 'document.createdAt' and operator in ('prefix', 'contains') then
+    perform millrace.refuse_filter(format('the filter on "document.createdAt": a date has no "%s"', operator),
+      'compare it: {"gte": "2026-01-01", "lt": "2026-02-01"}');
+  end if;
+
+  case operator
+    when 'in' then takes := '{array}'; way_out := 'write {"in": ["a", "b"]}';
+    when 'exists' then takes := '{boolean}'; way_out := 'write {"exists": true}';
+    when 'prefix' then takes := '{string}'; way_out := 'write {"prefix": "text"}';
+    when 'eq', 'ne' then
+      takes := '{string,number,boolean,"null"}';
+      way_out := '"in" compares with several values, "contains" looks into a list';
+    when 'contains' then
+      takes := '{string,number,boolean,"null"}';
+      way_out := 'one value each: {"and": [{"field": {"contains": "a"}}, {"field": {"contains": "b"}}]}';
+    else
+      takes := '{string,number}';
+      way_out := format('write {"%s": 5} or {"%1$s": "text"}; dates are texts: "2026-01-31"', operator);
+  end case;
+  if starts_with(field, 'document.') and operator not in ('in', 'exists') then
+    takes := case
+      when operator in ('eq', 'ne') and field <> 'document.id' then '{string,"null"}'::text[]
+      else '{string}'
+    end;
+    way_out := format('write {"%s": {"%s": "text"}}', field, operator);
+  end if;
+  if not kind = any (takes) then
+    perform millrace.refuse_filter(
+      format('the filter on "%s": "%s" takes %s, it is: %s', left(field, 100), operator,
+        millrace.kind_names(takes), millrace.kind_names(array[kind])),
+      way_out);
+  end if;
+
+  if kind in ('number', 'array') then
+    select n.value into wrong
+    from jsonb_array_elements(case kind when 'array' then operand else jsonb_build_array(operand) end) n (value)
+    where jsonb_typeof(n.value) = 'number' and abs(n.value::numeric) > whole_max and n.value::numeric = trunc(n.value::numeric)
+    limit 1;
+    if found then
+      perform millrace.refuse_filter(
+        format('the filter on "%s" holds a number that cannot be kept exactly, %s', left(field, 100), left(wrong, 40)),
+        'no document has that in its metadata: such numbers are sent as texts');
+    end if;
+  end if;
+
+  if operator = 'in' then
+    if jsonb_array_length(operand) > values_max then
+      perform millrace.refuse_filter(
+        format('the filter on "%s": "in" has %s values, at most %s are taken', left(field, 100),
+          jsonb_array_length(operand), values_max),
+        'mark those documents in their metadata, or search several times');
+    end if;
+    takes := case
+      when field = 'document.id' then '{string}'
+      when starts_with(field, 'document.') then '{string,"null"}'
+      else '{string,number,boolean,"null"}'::text[]
+    end;
+    select jsonb_typeof(e) into wrong
+    from jsonb_array_elements(operand) e where not jsonb_typeof(e) = any (takes) limit 1;
+    if found then
+      perform millrace.refuse_filter(
+        format('the filter on "%s": "in" takes values of type %s, one is: %s', left(field, 100),
+          millrace.kind_names(takes), millrace.kind_names(array[wrong])),
+        way_out);
+    end if;
+  end if;
+end $$;

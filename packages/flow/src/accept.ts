@@ -251,14 +251,14 @@ function refuseMetadata(
   return refuseEscapes('metadata', json) ?? refuseNumbers('metadata', metadata)
 }
 
-/** Whole numbers from here on are written with an exponent, and nobody takes them for identifiers. */
-const WHOLE_MAX = 1e21
-
-/** Numbers that would not come back as they were sent: beyond a double, or whole and too long for one. */
+/**
+ * Numbers that would not come back as they were sent: beyond a double, or whole and too long for one. Of a whole one only
+ * its double is left here, which may be what was sent and may be not.
+ */
 export function refuseNumbers(field: string, holder: unknown): Reason | undefined {
   for (const value of valuesIn(holder)) {
     if (typeof value !== 'number' || Number.isSafeInteger(value)) continue
-    if (Number.isFinite(value) && (!Number.isInteger(value) || Math.abs(value) >= WHOLE_MAX)) continue
+    if (Number.isFinite(value) && !Number.isInteger(value)) continue
     return {
       code: 'INVALID_NUMBER',
       message: `The ${field} holds a number that cannot be kept exactly, about ${value}: send it as a text`,
