@@ -11,6 +11,8 @@ export default defineConfig({
       'test/**/*.test.ts',
     ],
     globalSetup: ['test/support/setup.ts'],
+    // Compiled files are Node's to load, as in the programs: transforming them took seconds in each test file.
+    server: { deps: { external: [/\/dist\//] } },
     pool: 'forks',
     maxWorkers: 2,
     // Tests that kill processes share CI's machine with others; what fails twice there is broken.
