@@ -14,6 +14,8 @@ export default defineConfig({
     // Compiled files are Node's to load, as in the programs: transforming them took seconds in each test file.
     server: { deps: { external: [/\/dist\//] } },
     pool: 'forks',
+    // The embedded database inherits it: its optimizing compiler takes seconds that short tests never get back.
+    execArgv: ['--liftoff-only'],
     maxWorkers: 2,
     // Tests that kill processes share CI's machine with others; what fails twice there is broken.
     retry: process.env.CI === 'true' ? 1 : 0,
