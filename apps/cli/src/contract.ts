@@ -161,7 +161,34 @@ export const statusSchema = z.object({
       startedAt: z.string(),
     }),
   ),
-  backlog: z.object({ documents: z.number(), texts: z.number(), leases: z.number() }),
+  backlog: z.object({
+    documents: z.number(),
+    texts: z.number(),
+    leases: z.number(),
+    tokens: z.number(),
+    minutes: z.number().nullable(),
+    oldestSeconds: z.number().nullable(),
+  }),
+  queues: z.array(
+    z.object({
+      name: z.string(),
+      waiting: z.number(),
+      active: z.number(),
+      delayed: z.number(),
+      failed: z.number(),
+      oldestSeconds: z.number().nullable(),
+    }),
+  ),
+  models: z.array(z.object({ id: z.string(), state: z.string(), memoryBytes: z.number().nullable() })),
+  memory: z.object({ rssBytes: z.number() }),
+  failed: z.array(
+    z.object({
+      domain: z.string(),
+      code: z.string(),
+      count: z.number(),
+      example: z.object({ document: z.string(), message: z.string() }),
+    }),
+  ),
   running: z.number(),
   ingestions: z.array(ingestionSchema),
   domains: z.array(

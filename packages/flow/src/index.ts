@@ -33,13 +33,21 @@ export {
 } from './golden/metrics.js'
 export { percentile, recallAt, withoutSelf } from './golden/recall.js'
 export { type RunReport, reportOf } from './golden/report.js'
+export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
-export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
+export {
+  type Consumers,
+  type Handlers,
+  openQueues,
+  type QueueDepth,
+  type Queues,
+  type QueueTarget,
+} from './queue.js'
 export { openReading, type Reading } from './reading.js'
 export {
   canonicalJson,
@@ -162,6 +170,7 @@ export {
   type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
+export { listModels, type ModelSummary } from './verbs/models.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
 export {
@@ -194,7 +203,14 @@ export {
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
 export { missingText, type Similarity, similarity } from './verbs/similarity.js'
-export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
+export {
+  FAILED_LOOKED_AT,
+  getStatus,
+  type ModelStatus,
+  minutesLeft,
+  type Status,
+  type WorkerStatus,
+} from './verbs/status.js'
 export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {
