@@ -63,7 +63,11 @@ async function attempt(work: () => Promise<void>): Promise<boolean> {
 }
 
 /** Until the server ends it; an error when it breaks or falls silent. */
-async function stream(id: string, signal: AbortSignal, onChange: (ingestion: Ingestion) => void): Promise<void> {
+async function stream(
+  id: string,
+  signal: AbortSignal,
+  onChange: (ingestion: Ingestion) => void,
+): Promise<void> {
   const quiet = new AbortController()
   let timer = setTimeout(() => quiet.abort(), QUIET_MS)
   try {

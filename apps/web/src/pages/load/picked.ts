@@ -31,8 +31,7 @@ export interface Sorted<F> {
 const WALKED: ReadonlySet<string> = new Set(READABLE_EXTENSIONS.filter((extension) => extension !== '.json'))
 const LINES: ReadonlySet<string> = new Set(['.ndjson', '.jsonl'])
 
-export const extensionOf = (path: string): string =>
-  /[^./](\.[^./]+)$/.exec(path)?.[1]?.toLowerCase() ?? ''
+export const extensionOf = (path: string): string => /[^./](\.[^./]+)$/.exec(path)?.[1]?.toLowerCase() ?? ''
 
 /** Hidden files and installed packages are passed over, as the command line does. */
 export const isPassedOver = (name: string): boolean => name.startsWith('.') || name === 'node_modules'

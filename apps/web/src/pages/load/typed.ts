@@ -35,7 +35,10 @@ export function documentOf({ title, id, metadata, text }: TypedText): GivenDocum
 }
 
 /** One a line; blank lines and those that begin with # are left out. */
-export function readUrls(typed: string): { readonly urls: readonly string[]; readonly wrong: readonly string[] } {
+export function readUrls(typed: string): {
+  readonly urls: readonly string[]
+  readonly wrong: readonly string[]
+} {
   const lines = typed
     .split(/\r?\n/)
     .map((line) => line.trim())
