@@ -129,5 +129,5 @@ export function partsOf(counts: readonly (readonly [name: string, count: number]
     .map(([name, count]) => ({ name, count, percent: whole === 0 ? 0 : (100 * count) / whole }))
 }
 
-export const doneOf = ({ ready, failed, cancelled }: Counted['documents']): number =>
-  ready + failed + cancelled
+/** Those that came to an end of their own. */
+export const doneOf = ({ ready, failed }: Counted['documents']): number => ready + failed
