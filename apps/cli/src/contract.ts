@@ -254,7 +254,14 @@ export const similaritySchema = z.object({
   level: z.string(),
   levelKey: z.string(),
   model: z.string(),
+  explain: z
+    .looseObject({
+      scores: z.record(z.string(), z.number().nullable()),
+      matches: z.array(z.looseObject({ token: z.string(), weight: z.number() })),
+    })
+    .optional(),
 })
+export type Similarity = z.infer<typeof similaritySchema>
 
 /** The body of every refusal. */
 export const problem = z.object({

@@ -61,13 +61,7 @@ export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
 export { checkFilter } from './search/filter.js'
-export {
-  DEFAULT_FUSIONS,
-  FUSIONS,
-  type Fusion,
-  type FusionName,
-  fusionOf,
-} from './search/fusion.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, type FusionName, fusionOf } from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -183,13 +177,7 @@ export {
 } from './verbs/preview.js'
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
-export {
-  type Latency,
-  measureRecall,
-  RECALL_K_MAX,
-  RECALL_SAMPLE_MAX,
-  type Recall,
-} from './verbs/recall.js'
+export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
   type SearchHit,
   type SearchOptions,
@@ -202,7 +190,13 @@ export {
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
-export { missingText, type Similarity, similarity } from './verbs/similarity.js'
+export {
+  type ExplainedText,
+  missingText,
+  type Similarity,
+  type SimilarityExplanation,
+  similarity,
+} from './verbs/similarity.js'
 export {
   FAILED_LOOKED_AT,
   getStatus,

@@ -246,6 +246,8 @@ export {
   type TermsRow,
   termsTable,
   toSparsevec,
+  type WeighedQuery,
+  weighQuery,
 } from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {

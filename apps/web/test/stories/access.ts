@@ -8,7 +8,7 @@ export function accessStories(site: () => Site): void {
   test('the page asks for the key, says when it is wrong, and keeps it for the session only', async () => {
     await visit(
       site(),
-      '/search',
+      '/',
       async (page, context) => {
         const key = page.getByLabel('API key')
         await key.waitFor()
