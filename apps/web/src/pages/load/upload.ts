@@ -2,7 +2,7 @@ import { shallowReactive, watch } from 'vue'
 import { answer, api } from '../../api/client.ts'
 import { asProblem, isAborted, type Problem } from '../../api/problem.ts'
 import { type Batch, batchesOf, bytesOfGoods, formBatch, type Goods } from './batches.ts'
-import { putDrop, readDrops } from './drops.ts'
+import { type Drop, putDrop, readDrops } from './drops.ts'
 import { pause } from './follow.ts'
 import { type BadDocument, refusalsIn } from './reasons.ts'
 import { type Submission, sendBatch, unreadable } from './send.ts'
@@ -16,6 +16,14 @@ const WAITS_SECONDS = [1, 2, 4, 8, 15] as const
 const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504])
 /** A file that was chosen and cannot be read any more. */
 export const FILE_GONE = 'FILE_GONE'
+
+function remember(drop: Drop): void {
+  try {
+    localStorage.setItem(DROPS, JSON.stringify(putDrop(rememberedDrops(), drop)))
+  } catch {
+    // No room: its ingestions are listed one by one.
+  }
+}
 
 export const rememberedDrops = () => readDrops(localStorage.getItem(DROPS))
 
@@ -56,8 +64,7 @@ function openUpload() {
     state.ids = [...state.ids, ingestion]
     state.accepted += accepted
     refuse(refusalsIn(rejected, sent.nameOf), rejectedTotal)
-    const drop = { domain: state.domain, ids: state.ids, label: state.label }
-    localStorage.setItem(DROPS, JSON.stringify(putDrop(rememberedDrops(), drop)))
+    remember({ domain: state.domain, ids: state.ids, label: state.label })
     isDone()
   }
   /** Whether to go on. */
