@@ -217,6 +217,12 @@ export function loadStories(site: () => Site): void {
         await page.getByRole('button', { name: 'Load into load-faults' }).click()
         await page.getByText('The server is busy or away. It is tried again by itself.').waitFor()
         await page.getByText('not an answer of the API (status 500)').waitFor()
+        // Not everything is sent: the browser asks before it closes the tab.
+        const asked = page.waitForEvent('dialog')
+        await page.close({ runBeforeUnload: true })
+        const dialog = await asked
+        expect(dialog.type()).toBe('beforeunload')
+        await dialog.dismiss()
         expect(await seriousIn(page)).toEqual([])
         await page.getByRole('button', { name: 'Try again' }).click()
         // Gone, tried again by itself, there; told by asking, since there is no stream.
@@ -226,7 +232,7 @@ export function loadStories(site: () => Site): void {
         await page.goto('/load?ingestion=999999')
         await page.getByText('There is no such load').waitFor()
         await page.route('**/v1/domains', async (route) => {
-          await new Promise((resolve) => setTimeout(resolve, 5_000))
+          await new Promise((resolve) => setTimeout(resolve, 4_000))
           await route.abort()
         })
         await page.goto('/load')

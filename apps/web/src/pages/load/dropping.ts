@@ -5,7 +5,7 @@ import { filesOfDrop, filesOfInput } from './entries.ts'
 const bringsFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') === true
 
 /** Takes files that are dropped anywhere in the window: elsewhere the browser would open them and leave the page. */
-export function useDropping() {
+export function useDropping(onDrop: () => void) {
   const isOver = ref(false)
   /** Files found so far, while folders are looked into. */
   const read = ref<number>()
@@ -32,6 +32,7 @@ export function useDropping() {
       })
       draft.add(found)
       isUnreadable.value = found.length === 0
+      onDrop()
     } catch {
       isUnreadable.value = true
     } finally {

@@ -12,6 +12,8 @@ export type Phase = 'none' | 'sending' | 'waiting' | 'paused' | 'stopped' | 'sen
 
 const DROPS = 'millrace.drops'
 const WAITS_SECONDS = [1, 2, 4, 8, 15] as const
+/** How long the answer to a batch that has arrived is waited for, when it is stopped. */
+const ANSWER_MS = 10_000
 /** Busy or away; what was kept of a batch is found unchanged when it is sent again. */
 const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504])
 /** A file that was chosen and cannot be read any more. */
@@ -42,18 +44,23 @@ function openUpload() {
     /** More than are listed. */
     refused: 0,
     problem: undefined as Problem | undefined,
-    startedAt: 0,
+    /** Since when, and from how much on, the rate is told. */
+    ratedFrom: { at: 0, bytes: 0 },
   })
   let batches: AsyncGenerator<Batch> | undefined
   let batch: Batch | undefined
   let control = new AbortController()
   let before = 0
   let tries = 0
+  /** All bytes of the batch are sent, and its answer is awaited. */
+  let isWhole = false
+  let running: Promise<void> = Promise.resolve()
 
   const refuse = (listed: readonly BadDocument[], total = listed.length) => {
     state.refusals = [...state.refusals, ...listed]
     state.refused += total
   }
+  const isStopped = () => state.phase === 'stopped'
   const isDone = () => {
     before += batch?.bytes ?? 0
     state.bytesSent = before
@@ -68,7 +75,7 @@ function openUpload() {
     isDone()
   }
   /** Whether to go on. */
-  const mend = async (failed: Batch, problem: Problem): Promise<boolean> => {
+  const mend = async (failed: Batch, problem: Problem, signal: AbortSignal): Promise<boolean> => {
     if (problem.code === 'NO_DOCUMENTS') {
       const listed = refusalsIn(rejectedOf(problem), failed.nameOf)
       // A file without one line has nothing to refuse, and nobody is to think that it went in.
@@ -89,11 +96,11 @@ function openUpload() {
       return true
     }
     const wait = WAITS_SECONDS[tries++]
-    if (!PASSING.has(problem.status) || wait === undefined) return false
+    if (isStopped() || !PASSING.has(problem.status) || wait === undefined) return false
     state.phase = 'waiting'
     state.problem = problem
-    await pause(1_000 * Math.max(wait, problem.retryAfterSeconds ?? 0), control.signal)
-    return !control.signal.aborted
+    await pause(1_000 * Math.max(wait, problem.retryAfterSeconds ?? 0), signal)
+    return !isStopped()
   }
   const run = async () => {
     const { signal } = control
@@ -101,19 +108,22 @@ function openUpload() {
       batch ??= (await batches?.next())?.value ?? undefined
       if (signal.aborted) return
       if (batch === undefined) break
+      if (isStopped()) return
       const current = batch
       state.phase = 'sending'
+      isWhole = false
       try {
         const onSent = (bytes: number) => {
           state.bytesSent = before + bytes
+          isWhole = bytes >= current.bytes
           if (bytes > 0) state.problem = undefined
         }
         take(current, await sendBatch<Submission>(state.domain, current, { signal, onSent }))
       } catch (error) {
-        if (isAborted(error) || signal.aborted) return
+        if (isAborted(error) || isStopped()) return
         state.bytesSent = before
-        if (await mend(current, asProblem(error))) continue
-        if (signal.aborted) return
+        if (await mend(current, asProblem(error), signal)) continue
+        if (isStopped()) return
         state.phase = 'paused'
         state.problem = asProblem(error)
         return
@@ -125,31 +135,42 @@ function openUpload() {
   const start = (domain: string, goods: Goods, label: string) => {
     control.abort()
     control = new AbortController()
-    before = 0
-    tries = 0
-    batch = undefined
     Object.assign(state, {
       ...{ phase: 'sending', domain, label, bytes: bytesOfGoods(goods), bytesSent: 0, accepted: 0 },
-      ...{ ids: [], refusals: [], refused: 0, problem: undefined, startedAt: Date.now() },
+      ...{ ids: [], refusals: [], refused: 0, problem: undefined, ratedFrom: { at: Date.now(), bytes: 0 } },
     })
-    batches = batchesOf(goods, ({ id, size }) => {
-      refuse([{ name: id, code: FILE_GONE, message: '' }])
-      before = Math.min(before + size, state.bytes)
-    })
-    void run()
+    const begin = () => {
+      before = 0
+      tries = 0
+      batch = undefined
+      batches = batchesOf(goods, ({ id, size }) => {
+        refuse([{ name: id, code: FILE_GONE, message: '' }])
+        before = Math.min(before + size, state.bytes)
+      })
+      return run()
+    }
+    running = running.then(begin)
   }
   /** Goes on with the batch that was refused or stopped. */
   const goOn = () => {
     if (state.phase !== 'paused' && state.phase !== 'stopped') return
+    control.abort()
     control = new AbortController()
     tries = 0
-    void run()
+    state.phase = 'sending'
+    state.ratedFrom = { at: Date.now(), bytes: before }
+    running = running.then(run)
   }
-  const stop = () => {
+  /** Resolves when nothing is on its way any more. */
+  const stop = async () => {
     if (!isSending(state.phase)) return
-    control.abort()
+    const mine = control
+    const wasWhole = state.phase === 'sending' && isWhole
     state.phase = 'stopped'
     state.problem = undefined
+    // A batch that has arrived is answered soon, with the id by which it can be cancelled.
+    if (wasWhole) await Promise.race([running, pause(ANSWER_MS, mine.signal)])
+    mine.abort()
     state.bytesSent = before
   }
   watch(
