@@ -17,6 +17,7 @@ import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
+import { fieldRoutes } from './routes/fields.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -24,6 +25,7 @@ import { modelRoutes } from './routes/models.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
 import { searchRoutes } from './routes/search.js'
+import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
 import { storageRoutes } from './routes/storage.js'
 
@@ -92,6 +94,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
     await closed.register(modelRoutes, deps)
+    await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)
@@ -101,6 +104,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
     await closed.register(recallRoutes, deps)
+    await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)

@@ -77,6 +77,14 @@ export {
   storeExternal,
 } from './external.js'
 export {
+  FIELD_TYPES,
+  type FieldRow,
+  type FieldsRow,
+  type FieldType,
+  metadataFields,
+  type Scalar,
+} from './fields.js'
+export {
   type Fetched,
   noteFetched,
   PART_BYTES,
@@ -208,6 +216,14 @@ export {
   type Nothing,
   whyNothing,
 } from './search.js'
+export {
+  type Expectation,
+  firstHashes,
+  nearestPassages,
+  pairsAt,
+  sampleGolden,
+  type VectorPair,
+} from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
 export { embeddingSql, type Form } from './storage/form.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
@@ -249,6 +265,7 @@ export {
   type WeighedQuery,
   weighQuery,
 } from './terms.js'
+export { timed } from './timed.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
