@@ -31,12 +31,18 @@ async function dropFolder(page: Page, path: string) {
   await session.detach()
 }
 
-const idOf = (page: Page): string => new URL(page.url()).searchParams.get('ingestion') ?? ''
+const idsOf = (page: Page): string => new URL(page.url()).searchParams.get('ingestion') ?? ''
 
 export function loadStories(site: () => Site): void {
   const documentsOf = async (domain: string) => {
     const { body } = await site().world.call('GET', `/v1/domains/${domain}/documents`)
     return body.documents as { id: string; state: string; title: string | null; metadata: object }[]
+  }
+
+  /** The address has these ingestions, and they have ended. */
+  const ended = async (page: Page, ids: RegExp) => {
+    await page.waitForURL((url) => ids.test(url.searchParams.get('ingestion') ?? ''))
+    for (const id of idsOf(page).split('-')) await site().world.finished(id)
   }
 
   test('a folder is dropped into a new domain: preview, cost, progress, and each problem with its file', async () => {
@@ -95,9 +101,9 @@ export function loadStories(site: () => Site): void {
           expect(await seriousIn(page)).toEqual([])
 
           await go.click()
-          await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
           // One request for the lines and one for the files, shown as one.
-          expect(idOf(page)).toMatch(/^\d+-\d+$/)
+          await ended(page, /^\d+-\d+$/)
+          await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
           await page.getByText('notes.ndjson:2').waitFor()
           await page.getByText('The text is empty or white space only.').waitFor()
           await page.getByText('deep/broken.pdf').waitFor()
@@ -144,6 +150,7 @@ export function loadStories(site: () => Site): void {
         expect(await page.locator('main img').count()).toBe(0)
         expect(await overflowOf(page)).toBe(0)
         await page.getByRole('button', { name: '导入到 load-zh' }).click()
+        await ended(page, /^\d+$/)
         await page.getByRole('status').getByText('已完成').waitFor()
         expect(await overflowOf(page)).toBe(0)
         expect(await documentsOf('load-zh')).toMatchObject([
@@ -226,6 +233,7 @@ export function loadStories(site: () => Site): void {
         expect(await seriousIn(page)).toEqual([])
         await page.getByRole('button', { name: 'Try again' }).click()
         // Gone, tried again by itself, there; told by asking, since there is no stream.
+        await ended(page, /^\d+$/)
         await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
         expect(keys).toContain('Bearer abc')
         expect((await documentsOf('load-faults')).map(({ state }) => state)).toEqual(['ready'])
