@@ -201,6 +201,28 @@ describe('several ingestions as one', () => {
     expect(totalOf([])).toBeUndefined()
   })
 
+  test('one that has not been begun counts as much as those that have', () => {
+    const { documents } = ingestion()
+    const begun = ingestion({
+      state: 'running',
+      etaSeconds: 0,
+      tokensPerSecond: 10,
+      chunks: { total: 10, embedded: 8, reused: 2 },
+    })
+    const waiting = ingestion({
+      id: '2',
+      state: 'running',
+      documents: { ...documents, total: 8, received: 8, ready: 0, failed: 0 },
+      chunks: { total: 0, embedded: 0, reused: 0 },
+      tokens: { total: 0, embedded: 0 },
+      tokensPerSecond: null,
+    })
+    // 4 documents had 8 chunks of 10 tokens to compute, so 8 have 16 of them: 160 tokens at 10 a second.
+    expect(totalOf([begun, waiting])?.etaSeconds).toBe(16)
+    expect(totalOf([begun, { ...waiting, receiving: true }])?.etaSeconds).toBeNull()
+    expect(totalOf([waiting])?.etaSeconds).toBeNull()
+  })
+
   test('it is cancelled when one was and none runs, receiving while documents come', () => {
     const state = (...all: Partial<Counted>[]) => totalOf(all.map((one) => ingestion(one)))?.state
     expect(state({}, { state: 'cancelled' })).toBe('cancelled')

@@ -9,7 +9,7 @@ export const loadMessages = defineMessages({
     title: 'Load documents',
     lead: 'Put documents in, look at how they will be divided and what it costs, then watch them become searchable.',
     what: 'What to load',
-    tabs: { files: 'Files and folders', text: 'Text', urls: 'Web pages' },
+    tabs: { files: 'Files', text: 'Text', urls: 'Web pages' },
     drop: {
       title: 'Drop files or folders here',
       formats: 'PDF, Word, Excel, PowerPoint, HTML, Markdown, text, CSV; NDJSON with a document a line.',
@@ -145,7 +145,7 @@ export const loadMessages = defineMessages({
     title: '导入文档',
     lead: '放入文档，先看看会怎样切分、需要多少计算，再看着它们逐步变得可以搜索。',
     what: '导入什么',
-    tabs: { files: '文件和文件夹', text: '文本', urls: '网页' },
+    tabs: { files: '文件', text: '文本', urls: '网页' },
     drop: {
       title: '把文件或文件夹拖到这里',
       formats: '支持 PDF、Word、Excel、PowerPoint、HTML、Markdown、纯文本、CSV，以及每行一个文档的 NDJSON。',

@@ -65,8 +65,7 @@ export const isOver = ({ state, documents }: Pick<Counted, 'state' | 'documents'
   state !== 'running' && documents.received + documents.preparing + documents.embedding === 0
 
 /**
- * Several ingestions as one. Of those that run the rates add up, and the time left is the longest: they share the
- * workers. undefined: there are none.
+ * Several ingestions as one. Of those that run the rates add up. undefined: there are none.
  */
 export function totalOf(ingestions: readonly Counted[]): Total | undefined {
   const [first] = ingestions
@@ -74,14 +73,10 @@ export function totalOf(ingestions: readonly Counted[]): Total | undefined {
   const sum = (of: (ingestion: Counted) => number) => ingestions.reduce((all, one) => all + of(one), 0)
   const running = ingestions.filter(({ state }) => state === 'running')
   const rated = (running.length > 0 ? running : ingestions).flatMap((one) => one.tokensPerSecond ?? [])
-  const left = running.map(({ etaSeconds }) => etaSeconds)
-  const known = left.filter((seconds) => seconds !== null)
   const starts = ingestions.map(({ startedAt }) => startedAt).sort()
   const ends = ingestions.map(({ finishedAt }) => finishedAt ?? '').sort()
   const building = ingestions.find(({ index }) => index.state === 'building')?.index
-  return {
-    domain: first.domain,
-    state: stateOf(ingestions),
+  const counts = {
     documents: Object.fromEntries(
       COUNTS.map((name) => [name, sum(({ documents }) => documents[name])]),
     ) as unknown as Counted['documents'],
@@ -92,7 +87,12 @@ export function totalOf(ingestions: readonly Counted[]): Total | undefined {
     },
     tokens: { total: sum(({ tokens }) => tokens.total), embedded: sum(({ tokens }) => tokens.embedded) },
     tokensPerSecond: rateOf(rated, running.length > 0),
-    etaSeconds: known.length === 0 ? null : Math.max(...known),
+  }
+  return {
+    ...counts,
+    domain: first.domain,
+    state: stateOf(ingestions),
+    etaSeconds: leftOf(running, counts),
     rejected: sum(({ rejected }) => rejected.total),
     indexPercent: building === undefined ? null : (building.percent ?? 0),
     empty: sum(({ report }) => report?.empty ?? 0),
@@ -100,6 +100,30 @@ export function totalOf(ingestions: readonly Counted[]): Total | undefined {
     startedAt: starts[0] ?? first.startedAt,
     finishedAt: running.length > 0 ? null : (ends.at(-1) ?? null),
   }
+}
+
+/**
+ * The longest of those that run, since they share the workers. Those that have not been begun say nothing of it: then
+ * documents that are not prepared yet are taken to be like the prepared ones.
+ */
+function leftOf(
+  running: readonly Counted[],
+  {
+    documents,
+    chunks,
+    tokens,
+    tokensPerSecond,
+  }: Pick<Total, 'documents' | 'chunks' | 'tokens' | 'tokensPerSecond'>,
+): number | null {
+  const known = running.flatMap(({ etaSeconds }) => etaSeconds ?? [])
+  if (known.length === running.length) return known.length === 0 ? null : Math.max(...known)
+  const waiting = documents.received + documents.preparing
+  const prepared = documents.total - waiting
+  const isTold = prepared > 0 && chunks.total > 0 && tokensPerSecond !== null && tokensPerSecond > 0
+  if (!isTold || running.some(({ receiving }) => receiving)) return null
+  const open = chunks.total - chunks.embedded - chunks.reused
+  const toCome = (waiting * (chunks.total - chunks.reused)) / prepared
+  return ((Math.max(0, open) + toCome) * tokens.total) / chunks.total / tokensPerSecond
 }
 
 /** Of those that run at once the rates add up; of those that ran one after the other they do not. */
