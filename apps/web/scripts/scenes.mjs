@@ -1,11 +1,14 @@
+import { loadScenes } from './scenes-load.mjs'
+
 // What the screenshots show: an address, and what a person does there first. On the demo's domains.
-const pages = () => ({
+const pages = (language) => ({
   compare: { path: '/' },
   search: { path: '/search' },
   load: { path: '/load' },
+  ...loadScenes(language),
   domains: { path: '/domains' },
   recall: { path: '/recall' },
   system: { path: '/system' },
 })
 
-export const scenes = { en: pages(), zh: pages() }
+export const scenes = { en: pages('en'), zh: pages('zh') }
