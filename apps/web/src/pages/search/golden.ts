@@ -1,10 +1,8 @@
 import { reactive } from 'vue'
 import { answer, api } from '../../api/client.ts'
 import { asProblem } from '../../api/problem.ts'
-import { useMessages } from '../../lib/messages.ts'
 import { say } from '../../lib/toasts.ts'
 import type { SearchLink } from './link.ts'
-import { searchMessages } from './messages.ts'
 import { parseFilter } from './request.ts'
 
 type Asked = Pick<SearchLink, 'q' | 'filter'>
@@ -12,12 +10,17 @@ type Asked = Pick<SearchLink, 'q' | 'filter'>
 export const goldenKey = (domain: string, { q, filter }: Asked, documentId: string): string =>
   JSON.stringify([domain, q, filter, documentId])
 
+type Say = (
+  key: 'goldenDone' | 'goldenFailed',
+  values: Readonly<Record<string, string | number>>,
+  plural?: number,
+) => string
+
 /** What was added in this visit; the golden set itself keeps what was there before. */
 const added = reactive(new Set<string>())
 
 /** Adds what was asked, with the document that answers it, to the domain's golden set. */
-export function useGolden() {
-  const { t } = useMessages(searchMessages)
+export function useGolden(t: Say) {
   const add = async (domain: string, asked: Asked, documentId: string) => {
     const filter = parseFilter(asked.filter)
     const question = {

@@ -18,6 +18,22 @@ function shortText(text: string): string {
   return characters.length <= CHARS_MAX ? text : `${characters.slice(0, CHARS_MAX).join('')}…`
 }
 
+/** A heading of Markdown, at the beginning. */
+const HEADING = /^#{1,6} +(.*?) *#*$/
+
+/**
+ * A passage as a list shows it: without the headings at its beginning that the hit shows above it, and without blank
+ * lines. Whole it stands in its document.
+ */
+export function previewOf(text: string, shown: readonly (string | null)[]): string {
+  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  const first = lines.findIndex((line) => {
+    const heading = HEADING.exec(line)?.[1]
+    return heading === undefined || !shown.includes(heading)
+  })
+  return lines.slice(Math.max(first, 0)).join('\n')
+}
+
 /** Of a long document only so much around the passage is shown. */
 const AROUND = 50_000
 
