@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { searchSchema, similaritySchema, submissionSchema } from 'millrace/client'
+import { searchSchema, similaritySchema, statusSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backends } from './support/backends.js'
 import { openWorld, until, type World } from './support/world.js'
@@ -425,6 +425,15 @@ for (const backend of backends()) {
       expect(String(metrics.body)).toContain('millrace_backlog{what="documents"}')
     })
 
+    test('the status has the queues, and the models with the memory they take', async () => {
+      const { queues, models, memory } = await world.client.get('/v1/status', statusSchema)
+      expect(queues.map(({ name }) => name)).toEqual(['prepare', 'embed'])
+      expect(memory.rssBytes).toBeGreaterThan(10_000_000)
+      const loaded = models.find(({ id }) => id === 'all-minilm-l6-v2')
+      expect(loaded).toMatchObject({ state: 'ready' })
+      expect(loaded?.memoryBytes).toBeGreaterThan(5_000_000)
+    })
+
     test('every call is described in openapi.json', async () => {
       const { body } = await world.call('GET', '/openapi.json')
       expect(Object.keys(body.paths as object).sort()).toEqual([
@@ -458,6 +467,7 @@ for (const backend of backends()) {
         '/v1/ingestions/{id}/cancel',
         '/v1/ingestions/{id}/events',
         '/v1/ingestions/{id}/resume',
+        '/v1/models',
         '/v1/search',
         '/v1/status',
       ])

@@ -44,7 +44,7 @@ export function exposeMetrics(app: FastifyInstance, deps: ApiDeps): void {
   })
   new Gauge({
     name: 'millrace_backlog',
-    help: 'What is still to be done, over all domains: documents, texts without a vector, leases out, workers alive',
+    help: 'What is still to be done, over all domains: documents, texts without a vector, their tokens, leases out, workers alive',
     labelNames: ['what'],
     registers,
     async collect() {

@@ -20,6 +20,7 @@ import { explainRoutes } from './routes/explain.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
+import { modelRoutes } from './routes/models.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
 import { searchRoutes } from './routes/search.js'
@@ -90,6 +91,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(modelRoutes, deps)
     await closed.register(chunkRoutes, deps)
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)

@@ -161,7 +161,34 @@ export const statusSchema = z.object({
       startedAt: z.string(),
     }),
   ),
-  backlog: z.object({ documents: z.number(), texts: z.number(), leases: z.number() }),
+  backlog: z.object({
+    documents: z.number(),
+    texts: z.number(),
+    leases: z.number(),
+    tokens: z.number(),
+    minutes: z.number().nullable(),
+    oldestSeconds: z.number().nullable(),
+  }),
+  queues: z.array(
+    z.object({
+      name: z.string(),
+      waiting: z.number(),
+      active: z.number(),
+      delayed: z.number(),
+      failed: z.number(),
+      oldestSeconds: z.number().nullable(),
+    }),
+  ),
+  models: z.array(z.object({ id: z.string(), state: z.string(), memoryBytes: z.number().nullable() })),
+  memory: z.object({ rssBytes: z.number() }),
+  failed: z.array(
+    z.object({
+      domain: z.string(),
+      code: z.string(),
+      count: z.number(),
+      example: z.object({ document: z.string(), message: z.string() }),
+    }),
+  ),
   running: z.number(),
   ingestions: z.array(ingestionSchema),
   domains: z.array(
@@ -227,7 +254,14 @@ export const similaritySchema = z.object({
   level: z.string(),
   levelKey: z.string(),
   model: z.string(),
+  explain: z
+    .looseObject({
+      scores: z.record(z.string(), z.number().nullable()),
+      matches: z.array(z.looseObject({ token: z.string(), weight: z.number() })),
+    })
+    .optional(),
 })
+export type Similarity = z.infer<typeof similaritySchema>
 
 /** The body of every refusal. */
 export const problem = z.object({

@@ -4,7 +4,7 @@ import { CodedError } from '@millrace/errors'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { addChunk } from './chunk.js'
-import { type Client, domainSchema, ingestionSchema, similaritySchema } from './client.js'
+import { type Client, domainSchema, ingestionSchema } from './client.js'
 import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
@@ -15,6 +15,7 @@ import { addModels } from './models/program.js'
 import { within } from './numbers.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
+import { addSimilarity } from './similarity.js'
 import { getStatus, type Screen, showStatus, watchStatus } from './status.js'
 import { addStorage } from './storage.js'
 
@@ -70,19 +71,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   addSearch(program, client, write)
   addExplain(program, client, write)
 
-  program
-    .command('similarity')
-    .description('how near two texts are, -1 to 1')
-    .argument('<a>', 'a text')
-    .argument('<b>', 'another text')
-    .option('-d, --domain <name>', 'whose model and levels; the default model otherwise')
-    .addOption(json())
-    .action(async (text_a: string, text_b: string, options: Output & { domain?: string }) => {
-      const { domain } = options
-      const body = { text_a, text_b, ...(domain === undefined ? {} : { domain }) }
-      const found = await client.post('/similarity', body, similaritySchema)
-      print(options, found, () => `${found.similarity.toFixed(4)}  ${found.level}  (${found.model})\n`)
-    })
+  addSimilarity(program, client, write)
 
   program
     .command('status')

@@ -9,6 +9,8 @@ import { count, duration } from './words.js'
 
 /** Domains that are listed; --json has all of them. */
 const DOMAINS_SHOWN = 30
+/** Reasons of failures that are listed. */
+const REASONS_SHOWN = 5
 const BAR_CHARS = 20
 /** Between an answer and the next question. */
 const REFRESH_MS = 1_000
@@ -32,13 +34,26 @@ export function showStatus(url: string, status: Status): string {
     domains.length === 0 ? '' : '\n',
     showDomains(domains.slice(0, DOMAINS_SHOWN)),
     domains.length > DOMAINS_SHOWN ? `… and ${count(domains.length - DOMAINS_SHOWN)} more domains\n` : '',
+    failedLines(status.failed),
     domains.some(({ index }) => index.state === 'building') ? `\n${indexLines(domains)}` : '',
   ].join('')
 }
 
 const backlogLine = ({ backlog, running }: Status): string =>
   `${count(running, 'ingestion')} running, ${count(backlog.documents, 'document')} open, ` +
-  `${count(backlog.texts, 'text')} without a vector, ${count(backlog.leases, 'lease')} out`
+  `${count(backlog.texts, 'text')} without a vector, ${count(backlog.leases, 'lease')} out` +
+  (backlog.minutes === null || backlog.minutes === 0 ? '' : `, ${duration(60 * backlog.minutes)} left`)
+
+/** Why documents failed, each with an example; empty when none did. */
+function failedLines(failed: Status['failed']): string {
+  if (failed.length === 0) return ''
+  const lines = failed.slice(0, REASONS_SHOWN).map(({ domain, code, count: documents, example }) => {
+    const shown = `${example.document}: ${example.message}`
+    return printable(`${domain}: ${count(documents, 'document')} failed with ${code}, e.g. ${shown}`)
+  })
+  const more = failed.length - lines.length
+  return `\n${[...lines, ...(more > 0 ? [`… and ${count(more)} more reasons`] : [])].join('\n')}\n`
+}
 
 const workersTable = (workers: Status['workers']): string =>
   table([

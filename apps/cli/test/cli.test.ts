@@ -229,6 +229,12 @@ describe('the command millrace', () => {
     expect(same).toEqual({ similarity: 1, levelKey: 'same' })
   })
 
+  test('similarity --explain adds the scores, and the words of both with their shares', async () => {
+    const { code, out } = await run(['similarity', 'my password', 'a new password?', '--explain'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^0\.\d{4} .*\n {2}dense 0\.\d{4}, sparse -, colbert -\n {2}100 % {2}password\n$/)
+  })
+
   test('domains are created and listed; a name that is taken or cannot be is refused', async () => {
     const created = await run(['domains', 'create', 'faq', '--model', MODEL, '--threshold', '0.3'])
     expect(created).toEqual({ code: 0, out: `created faq (${MODEL})\n`, err: '' })

@@ -228,7 +228,11 @@ describe('the status', () => {
         startedAt: '2026-01-01T00:00:00.000Z',
       },
     ],
-    backlog: { documents: 895, texts: 980, leases: 4 },
+    backlog: { documents: 895, texts: 980, leases: 4, tokens: 60_000, minutes: 1.5, oldestSeconds: 12 },
+    queues: [],
+    models: [],
+    memory: { rssBytes: 1 },
+    failed: [],
     running: 3,
     ingestions: [ingestion],
     domains: [],
@@ -237,7 +241,7 @@ describe('the status', () => {
   test('workers, what waits, running ingestions with a bar', () => {
     expect(showStatus('http://x', status).split('\n').slice(0, 8)).toEqual([
       'Millrace at http://x',
-      '3 ingestions running, 895 documents open, 980 texts without a vector, 4 leases out',
+      '3 ingestions running, 895 documents open, 980 texts without a vector, 4 leases out, 1 min 30 s left',
       '',
       'worker   slots  tokens  tokens/s  last seen',
       'here:12  2      50,000  812       3 s ago',
@@ -256,6 +260,26 @@ describe('the status', () => {
     const shown = showStatus('http://x', { ...status, workers: [], domains })
     expect(shown).toContain('no worker is running: what waits is not worked on\n')
     expect(shown).toContain('faq: the index is built: loading tuples 7 %\n')
+  })
+
+  test('has why documents failed, with an example, and no more than five reasons', () => {
+    const example = { document: 'a.md', message: 'It is\nno text' }
+    const failed = Array.from({ length: 7 }, (_, i) => ({
+      domain: 'faq',
+      code: `CODE_${i}`,
+      count: 2 - Math.sign(i),
+      example,
+    }))
+    const shown = showStatus('http://x', { ...status, failed })
+      .split('\n')
+      .slice(-8)
+    expect(shown).toEqual([
+      '',
+      'faq: 2 documents failed with CODE_0, e.g. a.md: It is no text',
+      ...[1, 2, 3, 4].map((i) => `faq: 1 document failed with CODE_${i}, e.g. a.md: It is no text`),
+      '… and 2 more reasons',
+      '',
+    ])
   })
 
   test('is cut to the window, never through an emoji', () => {

@@ -1,5 +1,6 @@
 import type { CodedError } from '@millrace/errors'
 import type { Priority } from './batch.js'
+import type { TermSpans } from './counter.js'
 import type { Isolation } from './host.js'
 import type { ModelState } from './loads.js'
 import type { ModelManifest } from './manifest.js'
@@ -97,6 +98,12 @@ export interface Engine {
   /** Why the state is `failed`. */
   failure(id: string): CodedError | undefined
   /**
+   * Bytes by which the memory of the process that runs the model grew when it was loaded, over all its sessions; null
+   * while it is not loaded, and of one that is computed elsewhere.
+   * @throws CodedError UNKNOWN_MODEL
+   */
+  memory(id: string): number | null
+  /**
    * A result a text, in order: its vectors, or why it alone has none (EMPTY_TEXT, INVALID_TEXT, TEXT_TOO_LONG,
    * EMBED_FAILED, NAN_VECTOR). Loads the model where needed.
    * @throws CodedError UNKNOWN_MODEL, NOT_AN_EMBEDDER, MISSING_OUTPUT, BAD_WINDOW, ENGINE_CRASHED and ENGINE_CLOSED (retryable), ABORTED,
@@ -115,6 +122,12 @@ export interface Engine {
    * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER
    */
   count(model: string, texts: readonly string[]): Promise<number[]>
+  /**
+   * Where the tokens of each text are in it, special ones and the model's instruction left out; does not wait for the
+   * model. Nothing is refused: see `embed` for what is no text.
+   * @throws CodedError UNKNOWN_MODEL, INVALID_TOKENIZER
+   */
+  spans(model: string, texts: readonly string[]): Promise<readonly TermSpans[]>
   stats(): EngineStats
   /** Refuses what is waiting, lets the pass that is running end, and frees the models. */
   close(): Promise<void>

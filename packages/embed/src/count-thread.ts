@@ -1,8 +1,8 @@
 import { parentPort } from 'node:worker_threads'
 import { CodedError } from '@millrace/errors'
-import type { CountMessage, CountReply } from './counter.js'
+import type { CountMessage, CountReply, TermSpans } from './counter.js'
 import { toPlain } from './plain.js'
-import { countTerms } from './terms.js'
+import { countTerms, pairTerms } from './terms.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
 
 // The entry of the thread that counts tokens; counter.ts starts it.
@@ -20,9 +20,10 @@ function tokenizerOf(dir: string): Promise<Tokenizer> {
   return opening
 }
 
-async function answer({ id, dir, texts, terms }: CountMessage): Promise<CountReply> {
+async function answer({ id, dir, texts, terms, spans }: CountMessage): Promise<CountReply> {
   try {
     const tokenizer = await tokenizerOf(dir)
+    if (spans === true) return { id, counts: [], spans: await spansIn(tokenizer, texts) }
     if (terms === undefined) return { id, counts: await tokenizer.count(texts) }
     const { before, after } = tokenizer.special
     const special = before.length + after.length
@@ -36,6 +37,16 @@ async function answer({ id, dir, texts, terms }: CountMessage): Promise<CountRep
   } catch (error) {
     return { id, error: toPlain(error) }
   }
+}
+
+/** One after the other: each holds an object a token until it is read. */
+async function spansIn(tokenizer: Tokenizer, texts: readonly string[]): Promise<TermSpans[]> {
+  const found: TermSpans[] = []
+  for (const text of texts) {
+    const spans = await tokenizer.spans(text)
+    found.push({ ...spans, pairs: pairTerms(spans.ids, tokenizer) })
+  }
+  return found
 }
 
 port.on('message', async (message: CountMessage) => port.postMessage(await answer(message)))

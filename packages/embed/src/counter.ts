@@ -3,6 +3,7 @@ import { CodedError, messageOf } from '@millrace/errors'
 import type { SparseVector } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { PlainError } from './protocol.js'
+import type { TokenSpans } from './spans.js'
 
 export interface CountMessage {
   readonly id: number
@@ -11,14 +12,23 @@ export interface CountMessage {
   readonly texts: readonly string[]
   /** Count terms too, of so many tokens at most, special ones included. */
   readonly terms?: { readonly tokensMax: number }
+  /** Say where the tokens are, and nothing else. */
+  readonly spans?: true
 }
 
-/** Tokens of each text, special ones included, and where terms were asked for also those. */
+/** Where the terms of a text are in it. */
+export interface TermSpans extends TokenSpans {
+  /** The term of a token and the one after it, -1 where they are none: `countTerms`. */
+  readonly pairs: Int32Array
+}
+
+/** Tokens of each text, special ones included, and where terms were asked for also those; or spans alone. */
 export interface Counts {
   readonly counts: readonly number[]
   readonly terms?: readonly SparseVector[]
   /** How many of the tokens are special. */
   readonly special?: number
+  readonly spans?: readonly TermSpans[]
 }
 
 export type CountReply =
@@ -30,7 +40,9 @@ export interface Counter {
   /** @throws CodedError INVALID_TOKENIZER, ENGINE_CRASHED and ENGINE_CLOSED (retryable) */
   count(dir: string, texts: readonly string[]): Promise<number[]>
   /** @throws the same */
-  terms(dir: string, texts: readonly string[], tokensMax: number): Promise<Required<Counts>>
+  terms(dir: string, texts: readonly string[], tokensMax: number): Promise<Required<Omit<Counts, 'spans'>>>
+  /** @throws the same */
+  spans(dir: string, texts: readonly string[]): Promise<readonly TermSpans[]>
   close(): Promise<void>
 }
 
@@ -98,6 +110,7 @@ export function createCounter(): Counter {
       const { counts, terms = [], special = 0 } = await ask({ dir, texts, terms: { tokensMax } })
       return { counts, terms, special }
     },
+    spans: async (dir, texts) => (await ask({ dir, texts, spans: true })).spans ?? [],
     close: async () => {
       isClosed = true
       await thread?.terminate()

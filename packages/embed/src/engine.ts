@@ -76,7 +76,7 @@ export function openEngine(
         { model, ms, bytes, threads: data.threads, ...(sevenBits ? { sevenBits } : {}) },
         'the model is loaded',
       )
-      loads.succeeded(model)
+      loads.succeeded(model, bytes)
     } else if (message.type === 'notLoaded') {
       log?.error({ model: message.model, ...message.error }, 'the model did not load')
       loads.failed(message.model, fromPlain(message.error))
@@ -193,6 +193,7 @@ export function openEngine(
     },
     state: (id) => loads.state(modelOf(models, id).manifest.id),
     failure: (id) => loads.failure(modelOf(models, id).manifest.id),
+    memory: (id) => loads.bytes(modelOf(models, id).manifest.id),
     embed: async (given) => {
       const { manifest } = modelOf(models, given.model)
       const encoding = encodingOf(manifest, given)
@@ -228,6 +229,7 @@ export function openEngine(
       return results.map(reranked)
     },
     count: async (id, texts) => counter.count(modelOf(models, id).dir, texts),
+    spans: async (id, texts) => counter.spans(modelOf(models, id).dir, texts),
     stats: () => ({ waiting: waiting(), ...sums }),
     close: async () => {
       if (isClosed) return

@@ -36,6 +36,8 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
   const intake = createIntake(rows, modelOf)
   /** What the self-check of this processor found; made once, at the first model that asks. */
   let overflow: Promise<boolean> | undefined
+  /** The load that is under way, and all before it: two at once would measure each other's memory. */
+  let loading: Promise<void> = Promise.resolve()
   let isWorking = false
   let isClosing = false
 
@@ -47,20 +49,29 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
 
   async function load({ dir, manifest }: LoadMessage): Promise<void> {
     const started = performance.now()
-    const before = memoryUsage.rss()
     try {
       await checkFiles(dir, manifest.files)
-      const tokenizer = await openTokenizer(dir)
-      if (manifest.precision === 'int8-row') overflow ??= saturates()
-      const sevenBits = manifest.precision === 'int8-row' && (await overflow) === true
-      const session = await openSession(dir, manifest, tokenizer, { ...data, saturates: sevenBits })
-      models.set(manifest.id, { manifest, tokenizer, session })
-      const bytes = Math.max(0, memoryUsage.rss() - before)
+      const opened = loading.then(() => open(dir, manifest))
+      loading = opened.then(
+        () => undefined,
+        () => undefined,
+      )
+      const { bytes, sevenBits } = await opened
       const ms = Math.round(performance.now() - started)
       post({ type: 'loaded', model: manifest.id, ms, bytes, sevenBits }, [])
     } catch (error) {
       post({ type: 'notLoaded', model: manifest.id, error: toPlain(error) }, [])
     }
+  }
+
+  async function open(dir: string, manifest: LoadMessage['manifest']) {
+    const before = memoryUsage.rss()
+    const tokenizer = await openTokenizer(dir)
+    if (manifest.precision === 'int8-row') overflow ??= saturates()
+    const sevenBits = manifest.precision === 'int8-row' && (await overflow) === true
+    const session = await openSession(dir, manifest, tokenizer, { ...data, saturates: sevenBits })
+    models.set(manifest.id, { manifest, tokenizer, session })
+    return { bytes: Math.max(0, memoryUsage.rss() - before), sevenBits }
   }
 
   const limitsOf = (id: string): BatchLimits => ({

@@ -5,16 +5,19 @@ export type ModelState = 'absent' | 'loading' | 'ready' | 'failed'
 
 type Load =
   | { readonly state: 'loading'; readonly promise: Promise<void>; settle(error?: CodedError): void }
-  | { readonly state: 'ready' }
+  | { readonly state: 'ready'; readonly bytes: number | null }
   | { readonly state: 'failed'; readonly error: CodedError }
 
 /** Which models the inference thread has. */
 export interface Loads {
   state(id: string): ModelState
   failure(id: string): CodedError | undefined
+  /** What `succeeded` was told; null while the model is not there. */
+  bytes(id: string): number | null
   /** Resolves when the model is there; many callers share one load, a failed one begins anew. */
   load(id: string): Promise<void>
-  succeeded(id: string): void
+  /** @param bytes what it takes of this machine's memory, where that was measured */
+  succeeded(id: string, bytes?: number): void
   failed(id: string, error: CodedError): void
   /** The thread died with all it had: loads on their way fail. @returns the models that were there */
   lost(error: CodedError): string[]
@@ -25,11 +28,11 @@ export interface Loads {
 export function createLoads(begin: (id: string) => void): Loads {
   const loads = new Map<string, Load>()
 
-  function finish(id: string, error?: CodedError): void {
+  function finish(id: string, result: Load & { readonly state: 'ready' | 'failed' }): void {
     const load = loads.get(id)
     if (load?.state !== 'loading') return
-    loads.set(id, error === undefined ? { state: 'ready' } : { state: 'failed', error })
-    load.settle(error)
+    loads.set(id, result)
+    load.settle(result.state === 'failed' ? result.error : undefined)
   }
 
   return {
@@ -37,6 +40,10 @@ export function createLoads(begin: (id: string) => void): Loads {
     failure: (id) => {
       const load = loads.get(id)
       return load?.state === 'failed' ? load.error : undefined
+    },
+    bytes: (id) => {
+      const load = loads.get(id)
+      return load?.state === 'ready' ? load.bytes : null
     },
     load: (id) => {
       const known = loads.get(id)
@@ -51,15 +58,15 @@ export function createLoads(begin: (id: string) => void): Loads {
       begin(id)
       return promise
     },
-    succeeded: (id) => finish(id),
-    failed: finish,
+    succeeded: (id, bytes) => finish(id, { state: 'ready', bytes: bytes ?? null }),
+    failed: (id, error) => finish(id, { state: 'failed', error }),
     lost: (error) => {
       const ready: string[] = []
       for (const [id, { state }] of loads) {
         if (state === 'ready') {
           ready.push(id)
           loads.delete(id)
-        } else finish(id, error)
+        } else finish(id, { state: 'failed', error })
       }
       return ready
     },

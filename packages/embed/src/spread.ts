@@ -64,6 +64,10 @@ export function openSpread(
     },
     state: (id) => behind(id).state(id),
     failure: (id) => behind(id).failure(id),
+    memory: (id) => {
+      const measured = all.flatMap((engine) => engine.memory(id) ?? [])
+      return measured.length === 0 ? null : measured.reduce((sum, bytes) => sum + bytes)
+    },
     embed: (request) => {
       const priority = request.priority ?? (request.kind === 'query' ? 'interactive' : 'bulk')
       const isDealt = priority === 'bulk' && request.texts.length >= all.length
@@ -75,6 +79,7 @@ export function openSpread(
         ? dealt(request, (engine, part) => engine.rerank(part))
         : leastBusy().rerank(request),
     count: (id, texts) => first.count(id, texts),
+    spans: (id, texts) => first.spans(id, texts),
     stats: () => all.map((engine) => engine.stats()).reduce((sums, more) => addStats(sums, more)),
     close: async () => {
       await Promise.all(all.map((engine) => engine.close()))

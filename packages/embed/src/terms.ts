@@ -31,6 +31,14 @@ export function countTerms(
   return runsOf(terms.subarray(0, count).sort())
 }
 
+/** The term of each token together with the next one; -1 where they are no pair of ideographs. */
+export function pairTerms(ids: Int32Array, { isIdeograph }: Pick<Tokenizer, 'isIdeograph'>): Int32Array {
+  return ids.map((id, i) => {
+    const next = ids[i + 1]
+    return next !== undefined && isIdeograph(id) && isIdeograph(next) ? pairTerm(id, next) : -1
+  })
+}
+
 /** What is sorted already, each once, and how often it is there. */
 function runsOf(sorted: Int32Array): SparseVector {
   const ids = new Int32Array(sorted.length)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { CodedError, messageOf } from '@millrace/errors'
 import { type Encoding, Tokenizer as Native } from 'tokenizers'
 import { z } from 'zod'
+import { spansOf, type TokenSpans } from './spans.js'
 import { pieces } from './windows.js'
 
 /** A model's tokenizer with truncation and padding off, and its special tokens where a text begins and ends only. */
@@ -26,6 +27,8 @@ export interface Tokenizer {
   readonly encode: (texts: readonly string[]) => Promise<Int32Array[]>
   /** Where each token of a text begins, in UTF-16 code units, without special tokens; never falling. */
   readonly starts: (text: string) => Promise<Int32Array>
+  /** Which tokens a text has and where in it they are, without special tokens. */
+  readonly spans: (text: string) => Promise<TokenSpans>
 }
 
 export interface PairTemplate {
@@ -74,6 +77,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
         return ids.map((parts) => Int32Array.from(parts.length === 1 ? (parts[0] ?? []) : parts.flat()))
       },
       starts: (text) => starts(native, text),
+      spans: (text) => spansOf(native, text),
     }
   } catch (error) {
     if (error instanceof CodedError) throw error

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { openEngine } from '@millrace/embed'
 import { openEngine as openEngineWith } from '@millrace/embed/engine'
 import { type InferenceHost, type Isolation, startThread } from '@millrace/embed/host'
@@ -50,6 +52,21 @@ describe('loading', () => {
     await engine.load(MINILM)
     expect(engine.state(MINILM)).toBe('ready')
     expect(loaded).toMatchObject([{ model: MINILM, ms: expect.any(Number), threads: expect.any(Number) }])
+  })
+
+  test('says what memory it took, of each of several at once', async () => {
+    const engine = open()
+    expect(engine.memory(MINILM)).toBeNull()
+    expect(() => engine.memory('none')).toThrow(expect.objectContaining({ code: 'UNKNOWN_MODEL' }))
+    const all = engine.models().map(({ id }) => id)
+    await Promise.all(all.map((id) => engine.load(id)))
+    for (const id of all) {
+      const { size } = statSync(join(engine.dir(id), 'model.onnx'))
+      const bytes = engine.memory(id) ?? 0
+      expect(bytes).toBeGreaterThan(size / 4)
+      // Two that measured each other would come to the sum of both, several times one of them.
+      expect(bytes).toBeLessThan(5 * size + 150e6)
+    }
   })
 })
 
@@ -141,8 +158,10 @@ describe.each(['process', 'thread'] as const)('the death of the inference %s', (
     await engine.load(MINILM)
     await kill()
     expect(engine.state(MINILM)).toBe('loading')
+    expect(engine.memory(MINILM)).toBeNull()
     await engine.load(MINILM)
     expect(engine.state(MINILM)).toBe('ready')
+    expect(engine.memory(MINILM)).toBeGreaterThan(0)
   })
 
   test('while a model loads fails the load, and it can be tried again', async () => {

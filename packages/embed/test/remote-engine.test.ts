@@ -60,6 +60,7 @@ describe.each(['openai', 'tei'])('a folder with a manifest of the kind %s', (kin
     const { dims, precision, revision } = await engine.load('elsewhere')
     expect({ dims, precision, revision }).toEqual({ dims: 384, precision: 'remote', revision: '1' })
     expect(engine.state('elsewhere')).toBe('ready')
+    expect(engine.memory('elsewhere')).toBeNull()
     const texts = ['How do I reset my password?', 'x', prose(60), prose(300, 3), prose(1_200, 5)]
     const there = await embedAll(engine, { model: 'elsewhere', texts, kind: 'document' })
     const here = await embedAll(local, { model: MINILM, texts, kind: 'document' })

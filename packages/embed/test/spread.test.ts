@@ -34,6 +34,7 @@ describe('two sessions', () => {
     const mixed = await two.embed({ ...request, texts: ['a', '', 'b'] })
     expect(mixed.map((result) => 'error' in result)).toEqual([false, true, false])
     expect(two.state(MINILM)).toBe('ready')
+    expect(two.memory(MINILM)).toBeGreaterThan(0)
     expect(two.stats()).toMatchObject({ waiting: 0, texts: texts.length + 3, failures: 1, crashes: 0 })
   })
 

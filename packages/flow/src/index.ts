@@ -33,13 +33,21 @@ export {
 } from './golden/metrics.js'
 export { percentile, recallAt, withoutSelf } from './golden/recall.js'
 export { type RunReport, reportOf } from './golden/report.js'
+export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
 export { runProgram } from './program.js'
-export { type Consumers, type Handlers, openQueues, type Queues, type QueueTarget } from './queue.js'
+export {
+  type Consumers,
+  type Handlers,
+  openQueues,
+  type QueueDepth,
+  type Queues,
+  type QueueTarget,
+} from './queue.js'
 export { openReading, type Reading } from './reading.js'
 export {
   canonicalJson,
@@ -53,13 +61,7 @@ export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
 export { checkFilter } from './search/filter.js'
-export {
-  DEFAULT_FUSIONS,
-  FUSIONS,
-  type Fusion,
-  type FusionName,
-  fusionOf,
-} from './search/fusion.js'
+export { DEFAULT_FUSIONS, FUSIONS, type Fusion, type FusionName, fusionOf } from './search/fusion.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -162,6 +164,7 @@ export {
   type Sync,
   watchIngestion,
 } from './verbs/ingestions.js'
+export { listModels, type ModelSummary } from './verbs/models.js'
 export { type OpenPlan, openPlan, type Plan } from './verbs/plan.js'
 export { prepareRange } from './verbs/prepare.js'
 export {
@@ -174,13 +177,7 @@ export {
 } from './verbs/preview.js'
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
-export {
-  type Latency,
-  measureRecall,
-  RECALL_K_MAX,
-  RECALL_SAMPLE_MAX,
-  type Recall,
-} from './verbs/recall.js'
+export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
   type SearchHit,
   type SearchOptions,
@@ -193,8 +190,21 @@ export {
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
-export { missingText, type Similarity, similarity } from './verbs/similarity.js'
-export { getStatus, type Status, type WorkerStatus } from './verbs/status.js'
+export {
+  type ExplainedText,
+  missingText,
+  type Similarity,
+  type SimilarityExplanation,
+  similarity,
+} from './verbs/similarity.js'
+export {
+  FAILED_LOOKED_AT,
+  getStatus,
+  type ModelStatus,
+  minutesLeft,
+  type Status,
+  type WorkerStatus,
+} from './verbs/status.js'
 export { reportStorage, STORAGE_SAMPLE_MAX, type StoragePart, type StorageReport } from './verbs/storage.js'
 export { type LineReader, takeLines } from './verbs/stream.js'
 export {

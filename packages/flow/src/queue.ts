@@ -34,6 +34,19 @@ export interface Consumers {
   close(force?: boolean): Promise<void>
 }
 
+/** How much waits in a queue, and since when. */
+export interface QueueDepth {
+  readonly name: 'prepare' | 'embed'
+  readonly waiting: number
+  readonly active: number
+  /** To be tried again after a while. */
+  readonly delayed: number
+  /** Jobs that were given up and are kept: none, the rows say what failed. */
+  readonly failed: number
+  /** Since the oldest of the waiting jobs that were looked at was added; null when none waits. */
+  readonly oldestSeconds: number | null
+}
+
 export interface Queues {
   /** Adding what is already there changes nothing: a job's id says what it is about. */
   /**
@@ -45,6 +58,7 @@ export interface Queues {
   consume(handlers: Handlers, options: ConsumeOptions): Consumers
   /** Removes every job, running ones too: for whoever knows that nobody works on them. */
   clear(): Promise<void>
+  depths(): Promise<readonly QueueDepth[]>
   /** Resolves when the queue answers, else rejects. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -56,8 +70,13 @@ interface Closable {
 interface JobQueue<Data> extends Closable {
   addBulk(jobs: { name: string; data: Data; opts: JobsOptions }[]): Promise<unknown>
   getJobCountByTypes(...types: 'waiting'[]): Promise<number>
+  getJobCounts(...types: JobState[]): Promise<{ [state: string]: number }>
+  getJobs(states: JobState[], from: number, to: number, isAscending: boolean): Promise<Added[]>
   obliterate(options: { force: boolean }): Promise<void>
 }
+type JobState = 'waiting' | 'prioritized' | 'active' | 'delayed' | 'failed'
+/** A job, or a gap where it has just gone. */
+type Added = { readonly timestamp: number } | undefined
 interface JobWorker {
   close(force?: boolean): Promise<void>
 }
@@ -141,6 +160,7 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
       await prepare.obliterate({ force: true })
       await embed.obliterate({ force: true })
     },
+    depths: () => Promise.all([depthOf('prepare', prepare), depthOf('embed', embed)]),
     ping: async () => {
       await embed.getJobCountByTypes('waiting')
     },
@@ -150,6 +170,26 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
     },
   }
 }
+
+/** Jobs with a priority that are looked at for the oldest one: the first may be younger than many behind it. */
+const LOOKED_AT = 8
+
+async function depthOf(name: QueueDepth['name'], queue: JobQueue<unknown>): Promise<QueueDepth> {
+  const counts = await queue.getJobCounts('waiting', 'prioritized', 'active', 'delayed', 'failed')
+  const { waiting = 0, prioritized = 0, active = 0, delayed = 0, failed = 0 } = counts
+  const some = await Promise.all([
+    // Newest first, whatever the backend; jobs may be taken from the other end meanwhile.
+    waiting === 0 ? [] : queue.getJobs(['waiting'], Math.max(0, waiting - LOOKED_AT), waiting - 1, false),
+    ...spread(prioritized, LOOKED_AT).map((place) => queue.getJobs(['prioritized'], place, place, true)),
+  ])
+  const added = some.flat().flatMap((job) => (job === undefined ? [] : [job.timestamp]))
+  const oldestSeconds = added.length === 0 ? null : Math.max(0, Date.now() - Math.min(...added)) / 1_000
+  return { name, waiting: waiting + prioritized, active, delayed, failed, oldestSeconds }
+}
+
+/** At most `most` of `count` places, the first and evenly spread ones behind it. */
+const spread = (count: number, most: number): number[] =>
+  Array.from({ length: Math.min(count, most) }, (_, i) => Math.floor((i * count) / Math.min(count, most)))
 
 function redis(target: QueueTarget, log: Log): Transport {
   const connections: Redis[] = []

@@ -210,7 +210,7 @@ export {
   type Nothing,
   whyNothing,
 } from './search.js'
-export { countRunning, indexStates } from './status.js'
+export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
 export { embeddingSql, type Form } from './storage/form.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
@@ -248,6 +248,8 @@ export {
   type TermsRow,
   termsTable,
   toSparsevec,
+  type WeighedQuery,
+  weighQuery,
 } from './terms.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {

@@ -146,6 +146,8 @@ export interface Backlog {
   readonly documents: number
   readonly texts: number
   readonly leases: number
+  /** Of the texts without a vector. */
+  readonly tokens: number
 }
 
 /** What is still to be done, over all domains. */
@@ -154,8 +156,8 @@ export async function backlog(db: Db): Promise<Backlog> {
     await db.query<Backlog>(`select
       (select coalesce(sum(received + preparing + embedding), 0)::int from millrace.ingestions
         where state = 'running' or (state = 'cancelled' and received + preparing + embedding > 0)) as documents,
-      (select count(*)::int from millrace.pending) as texts,
-      (select count(*)::int from millrace.leases) as leases`),
+      p.texts, p.tokens, (select count(*)::int from millrace.leases) as leases
+      from (select count(*)::int as texts, coalesce(sum(tokens), 0)::int8 as tokens from millrace.pending) p`),
     'backlog',
   )
 }

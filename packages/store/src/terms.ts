@@ -48,6 +48,33 @@ export function toSparsevec({ ids, weights }: Terms): string {
   return `{${elements.join(',')}}/${DIMS}`
 }
 
+/** The terms of a query, weighed by how rare each is among the texts of a generation. */
+export interface WeighedQuery {
+  readonly weights: Terms
+  /** More than any text can score: bm25 divided by it is 0 to 1. */
+  readonly bound: number
+}
+
+/** As `millrace.find_hits` weighs them. @throws 22023 where the generation keeps no terms */
+export async function weighQuery(on: Session, generationId: number, terms: Terms): Promise<WeighedQuery> {
+  const rows = await on.query<{ weights: string; bound: number }>(
+    'select weights::text as weights, bound from millrace.weigh_terms($1, $2::sparsevec)',
+    [generationId, toSparsevec(terms)],
+  )
+  const { weights, bound } = one(rows, 'the weights of a query')
+  return { weights: fromSparsevec(weights), bound }
+}
+
+/** The text of a sparsevec: {index:value,...}/dims, indexes from 1. */
+function fromSparsevec(text: string): Terms {
+  const elements = text.slice(1, text.indexOf('}')).split(',').filter(Boolean)
+  const pairs = elements.map((element) => element.split(':').map(Number))
+  return {
+    ids: Int32Array.from(pairs, ([index = 1]) => index - 1),
+    weights: Float32Array.from(pairs, ([, weight = 0]) => weight),
+  }
+}
+
 /** Binary COPY on servers, unnest on PGlite, which cannot COPY; the hashes have no rows yet. */
 export async function insertTerms(tx: Tx, generationId: number, rows: readonly TermsRow[]): Promise<void> {
   if (rows.length === 0) return

@@ -1,5 +1,5 @@
 import { messageOf } from '@millrace/errors'
-import { listDomains, modelsOf } from '@millrace/flow'
+import { listDomains, modelsOf, withinMs } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
@@ -62,16 +62,10 @@ function stateOf({ engine }: ApiDeps, id: string): string {
 }
 
 async function check(ask: () => Promise<unknown>): Promise<string> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS)
-  })
   try {
-    await Promise.race([ask(), late])
+    await withinMs(CHECK_MS, ask())
     return 'ok'
   } catch (error) {
     return messageOf(error)
-  } finally {
-    clearTimeout(timer)
   }
 }

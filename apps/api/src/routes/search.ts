@@ -7,6 +7,7 @@ import {
   type SearchOutcome,
   type SearchRequest,
   type SearchResult,
+  type SimilarityExplanation,
   searchMany,
   similarity,
 } from '@millrace/flow'
@@ -60,14 +61,20 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request) => {
-      const { text_a, text_b, domain: name } = request.body
+      const { text_a, text_b, domain: name, explain } = request.body
       if (text_a == null || text_b == null) throw missingText()
       const texts = { a: bounded('text_a', text_a), b: bounded('text_b', text_b) }
       const domain = name === undefined ? undefined : await findDomain(deps, name)
       const by = domain === undefined ? { model: deps.defaultModel } : { domain }
-      const { level, ...found } = await similarity(deps, texts, by)
+      const { level, explain: explained, ...found } = await similarity(deps, texts, by, { explain })
       const levels = domain?.levels ?? deps.engine.manifest(deps.defaultModel).levels
-      return { ...found, level: level.name[languageOf(request)], levelKey: level.key, levels: copy(levels) }
+      return {
+        ...found,
+        level: level.name[languageOf(request)],
+        levelKey: level.key,
+        levels: copy(levels),
+        ...(explained === undefined ? {} : { explain: showExplained(explained) }),
+      }
     },
   )
 }
@@ -133,6 +140,26 @@ export function showResult(result: SearchResult, language: Language): z.infer<ty
 /** Six decimals: what a float32 holds of a number near 1. */
 const SCORE_SCALE = 1e6
 const rounded = (score: number): number => Math.round(score * SCORE_SCALE) / SCORE_SCALE
+
+function showExplained({ scores, lexical, a, b, matches }: SimilarityExplanation) {
+  const orNull = (score: number | null) => (score === null ? null : rounded(score))
+  return {
+    scores: {
+      dense: rounded(scores.dense),
+      sparse: orNull(scores.sparse),
+      colbert: orNull(scores.colbert),
+    },
+    lexical,
+    a: { text: a.text, tokens: [...a.tokens] },
+    b: { text: b.text, tokens: [...b.tokens] },
+    matches: matches.map((match) => ({
+      token: match.token,
+      weight: rounded(match.weight),
+      a: [...match.a],
+      b: [...match.b],
+    })),
+  }
+}
 
 const copy = (levels: readonly Level[]) => levels.map((level) => ({ ...level, name: { ...level.name } }))
 

@@ -11,17 +11,19 @@ export const statusRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     '/v1/status',
     {
       schema: {
-        summary: 'What goes on: workers, backlog, running ingestions, domains',
+        summary: 'What goes on: workers, backlog, queues, models, failures, running ingestions, domains',
         tags: ['operation'],
         response: { 200: statusOut, ...problems },
       },
     },
     async () => {
-      const { workers, backlog, running, ingestions, domains } = await getStatus(deps)
+      const { workers, queues, models, failed, ingestions, domains, ...rest } = await getStatus(deps)
       return {
+        ...rest,
         workers: [...workers],
-        backlog,
-        running,
+        queues: [...queues],
+        models: [...models],
+        failed: [...failed],
         ingestions: ingestions.map(show),
         domains: domains.map((domain) => ({ ...domain, modelState: stateOf(deps.engine, domain.model) })),
       }

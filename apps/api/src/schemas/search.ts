@@ -131,6 +131,33 @@ export const similarityIn = z.strictObject({
   text_a: z.string().nullish(),
   text_b: z.string().nullish(),
   domain: domainName.optional(),
+  explain: z.boolean().optional().describe('Every score, the tokens, and the words that both texts have'),
+})
+const spanOut = z.object({ start: z.int().describe('UTF-16 code units in its text'), end: z.int() })
+const explainedText = z.object({
+  text: z.string().describe('As the model read it: cleaned'),
+  tokens: z.array(spanOut).describe('Special ones left out; white space alone has an empty span'),
+})
+const similarityExplained = z.object({
+  scores: z
+    .object({ dense: z.number(), sparse: z.number().nullable(), colbert: z.number().nullable() })
+    .describe('Of text_a as the query and text_b as the passage; null: not given by the model, see docs'),
+  lexical: z
+    .enum(['learned', 'bm25'])
+    .nullable()
+    .describe('What words weigh: by the model, by how rare they are in the domain; null: all alike'),
+  a: explainedText,
+  b: explainedText,
+  matches: z
+    .array(
+      z.object({
+        token: z.string().describe('As text_a has it'),
+        weight: z.number().describe('Its share of the sparse score, 0 to 1'),
+        a: z.array(spanOut),
+        b: z.array(spanOut),
+      }),
+    )
+    .describe('What both texts have, the 200 that count most, best first'),
 })
 export const similarityOut = z.object({
   similarity: z.number(),
@@ -140,4 +167,5 @@ export const similarityOut = z.object({
   model: z.string(),
   tokens: z.object({ a: z.int(), b: z.int() }),
   pooled: z.object({ a: z.boolean(), b: z.boolean() }),
+  explain: similarityExplained.optional(),
 })

@@ -86,6 +86,7 @@ export function withRemotes(
       const { manifest } = modelOf(models, id)
       return manifest.remote === undefined ? local.failure(id) : loads.failure(manifest.id)
     },
+    memory: (id) => (modelOf(models, id).manifest.remote === undefined ? local.memory(id) : null),
     embed: async (given) => {
       const found = remoteOf(models, given.model)
       if (found === undefined) return local.embed(given)

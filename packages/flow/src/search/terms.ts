@@ -11,6 +11,9 @@ import { TERMS_OF_A_TEXT_MAX, type Terms } from '@millrace/store'
 const K1 = 1.2
 const B = 0.75
 
+/** Tokens of a usual text, of a recipe without a size. */
+export const USUAL_TOKENS = 256
+
 /** What the generation's texts are measured by. */
 export interface TextScale {
   readonly lexical: Lexical

@@ -21,7 +21,7 @@ import {
 } from '@millrace/store'
 import { modelChanged } from '../models.js'
 import { outputsFor } from '../search/query.js'
-import { type TextScale, weighTerms } from '../search/terms.js'
+import { type TextScale, USUAL_TOKENS, weighTerms } from '../search/terms.js'
 import type { Settings } from '../settings.js'
 
 interface Deps {
@@ -120,9 +120,6 @@ async function embedSuspects(
 /** The largest chunk stands for the usual one: most are cut no smaller than they must be. */
 const scaleOf = ({ lexical, chunkTokens }: GenerationModel): TextScale | undefined =>
   lexical === null ? undefined : { lexical, usualTokens: chunkTokens ?? USUAL_TOKENS }
-
-/** Of a recipe without a size. */
-const USUAL_TOKENS = 256
 
 const giveUp: EmbedFailure = {
   error: new CodedError('EMBED_GAVE_UP', `The model broke off on this text ${ATTEMPTS_MAX} times`),
