@@ -449,6 +449,7 @@ for (const backend of backends()) {
         '/v1/domains/{name}/documents/{id}',
         '/v1/domains/{name}/documents/{id}/file',
         '/v1/domains/{name}/explain',
+        '/v1/domains/{name}/fields',
         '/v1/domains/{name}/golden',
         '/v1/domains/{name}/golden/run',
         '/v1/domains/{name}/golden/runs',

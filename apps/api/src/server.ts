@@ -17,6 +17,7 @@ import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
+import { fieldRoutes } from './routes/fields.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -92,6 +93,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
     await closed.register(modelRoutes, deps)
+    await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)
     await closed.register(documentRoutes, deps)
     await closed.register(ingestionRoutes, deps)

@@ -135,6 +135,7 @@ export {
   sqlLiterals,
 } from './verbs/embed-texts.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
+export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export {
   addGolden,
   clearGolden,

@@ -77,6 +77,14 @@ export {
   storeExternal,
 } from './external.js'
 export {
+  FIELD_TYPES,
+  type FieldRow,
+  type FieldsRow,
+  type FieldType,
+  metadataFields,
+  type Scalar,
+} from './fields.js'
+export {
   type Fetched,
   noteFetched,
   PART_BYTES,
