@@ -1,5 +1,12 @@
+import { answer, api } from '../../api/client.ts'
 import { useLoad } from '../../lib/load.ts'
-import type { Field } from './filter.ts'
+import { isFilterable } from './filter.ts'
 
-/** The fields of the metadata that a domain's documents have. */
-export const useFields = () => useLoad(async (_signal, _domain: string): Promise<readonly Field[]> => [])
+/** The fields of the metadata that a domain's documents have; `sampled`: that the newest ones have. */
+export const useFields = () =>
+  useLoad(async (signal, name: string) => {
+    const { fields, sampled } = await answer(
+      api.GET('/v1/domains/{name}/fields', { params: { path: { name } }, signal }),
+    )
+    return { fields: fields.filter(isFilterable), sampled }
+  })

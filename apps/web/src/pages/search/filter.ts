@@ -5,9 +5,12 @@ export type Scalar = string | number | boolean | null
 /** A field that can be filtered by, as GET …/fields describes it. */
 export interface Field {
   readonly name: string
+  /** `date`: a text that is one. */
   readonly types: readonly string[]
   /** The commonest. */
   readonly values: readonly { readonly value: Scalar; readonly documents: number }[]
+  readonly min?: number | string | null
+  readonly max?: number | string | null
 }
 
 export const OPERATORS = [
@@ -41,7 +44,10 @@ export const OWN_FIELDS: readonly Field[] = ['document.id', 'document.title', 'd
   }),
 )
 
-const ORDERED: readonly Operator[] = ['gt', 'gte', 'lt', 'lte']
+/** Of an object nothing can be asked but whether it is there. */
+export const isFilterable = (field: Pick<Field, 'name' | 'types'>): boolean => operatorsOf(field).length > 0
+
+export const ORDERED: readonly Operator[] = ['gt', 'gte', 'lt', 'lte']
 const COMMON: readonly Operator[] = ['eq', 'ne', 'in']
 const PRESENCE: readonly Operator[] = ['exists', 'missing']
 
@@ -50,14 +56,15 @@ export function operatorsOf({ name, types }: Pick<Field, 'name' | 'types'>): rea
   if (name === 'document.createdAt') return ['gte', 'lt', 'gt', 'lte']
   const has = (type: string) => types.includes(type)
   const isList = has('array')
-  const isScalar = has('string') || has('number') || has('boolean') || has('null')
+  const isText = has('string') || has('date')
+  const isScalar = isText || has('number') || has('boolean') || has('null')
   return OPERATORS.filter(
     (operator) =>
       (PRESENCE.includes(operator) && name !== 'document.id') ||
       (COMMON.includes(operator) && isScalar) ||
-      (ORDERED.includes(operator) && (has('number') || has('string'))) ||
-      (operator === 'prefix' && has('string')) ||
-      (operator === 'contains' && (has('string') || isList)),
+      (ORDERED.includes(operator) && (has('number') || isText)) ||
+      (operator === 'prefix' && isText) ||
+      (operator === 'contains' && (isText || isList)),
   )
 }
 
