@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { hasBrowser, openSite, type Site } from './browser.js'
 import { accessStories, KEY } from './stories/access.js'
 import { compareStories } from './stories/compare.js'
+import { searchStories } from './stories/search.js'
 import { shellStories } from './stories/shell.js'
 
 const isHere = hasBrowser()
@@ -9,6 +10,7 @@ const isHere = hasBrowser()
 const STORIES = {
   shell: shellStories,
   compare: compareStories,
+  search: searchStories,
 }
 
 describe.skipIf(!isHere)('the web page', () => {
