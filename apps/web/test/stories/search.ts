@@ -242,7 +242,7 @@ export function searchStories(site: () => Site): void {
       await page.getByText('1,000 hits').waitFor()
       const shown = page.locator('[data-hit]')
       expect(await shown.count()).toBeLessThan(50)
-      await page.getByRole('button', { name: 'Show more' }).scrollIntoViewIfNeeded()
+      await page.getByRole('button', { name: 'Show more' }).click()
       await expect.poll(() => shown.count()).toBeGreaterThan(50)
       await slide(page, 'End')
       await page.getByText('Below the threshold: 999 hits').waitFor()
