@@ -8,7 +8,9 @@ import { build, install, root, run } from './workspace.mjs'
 install()
 build()
 const bin = (name, path) => join(root, 'node_modules', name, path)
-run(process.execPath, [bin('typescript', 'bin/tsc'), '-p', 'tsconfig.tests.json'])
+for (const project of ['tsconfig.tests.json', 'apps/web/tsconfig.test.json']) {
+  run(process.execPath, [bin('typescript', 'bin/tsc'), '-p', project])
+}
 const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'))
 const report = join(folder, 'report.json')
 const vitest = spawnSync(

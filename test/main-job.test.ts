@@ -462,6 +462,7 @@ for (const backend of backends()) {
         '/v1/domains/{name}/queries/stats',
         '/v1/domains/{name}/recall',
         '/v1/domains/{name}/search',
+        '/v1/domains/{name}/similarities',
         '/v1/domains/{name}/storage',
         '/v1/embed',
         '/v1/ingestions/{id}',

@@ -175,6 +175,26 @@ for (const backend of databases()) {
       expect(empty).toMatchObject({ hits: [], warnings: [{ code: 'NOTHING_INGESTED' }] })
     })
 
+    test('a domain that was made anew with another model is searched with that one at once', async () => {
+      const found = async (model: string) => {
+        await world.call('POST', '/v1/domains', { name: 'anew', model })
+        const documents = [{ id: 'd', text: 'Parcels arrive within three days.' }]
+        const sent = await world.client.post('/v1/domains/anew/documents', { documents }, submissionSchema)
+        await world.finished(sent.ingestion)
+        return [
+          await search({ query: 'When do parcels arrive?', threshold: null }, 'anew'),
+          await search({ query: 'When do parcels arrive?', threshold: null }, 'anew'),
+        ]
+      }
+      const english = await found('all-minilm-l6-v2')
+      expect((await world.call('DELETE', '/v1/domains/anew')).status).toBeLessThan(300)
+      expect(await search({ query: 'When?' }, 'anew')).toMatchObject({ error: { code: 'UNKNOWN_DOMAIN' } })
+      const chinese = await found('bge-small-zh-v1.5')
+      for (const one of [...english, ...chinese]) expect(ids(one)).toEqual(['d'])
+      expect(english[0]?.hits[0]?.score).toBe(english[1]?.hits[0]?.score)
+      expect(chinese[0]?.hits[0]?.score).not.toBe(english[0]?.hits[0]?.score)
+    })
+
     test('a field that no document has is told', async () => {
       const found = await search({ query: '退款', filter: { language: 'zh' } })
       expect(found).toMatchObject({ hits: [], warnings: [{ code: 'UNKNOWN_FIELD' }] })

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto'
-import { buildIndex, type Db, embeddingSql, getDomain, insertDomain, updateDomain } from '@millrace/store'
+import {
+  buildIndex,
+  type Db,
+  embeddingSql,
+  findHits,
+  getDomain,
+  type HitQuery,
+  insertDomain,
+  updateDomain,
+} from '@millrace/store'
 import { bitsOf, searchBits } from '@millrace/store/storage/codes'
 import { insertVectors } from '@millrace/store/vectors'
 import { searchSchema, submissionSchema } from 'millrace/client'
@@ -29,6 +38,8 @@ function vectorsOf(dims: number, count: number): Float32Array[] {
     return Float32Array.from(values, (value) => value / length)
   })
 }
+
+const ASKED = { terms: null, k: 10, mode: 'dense', filter: {}, thresholds: { dense: null } } as const
 
 const COUNT = 40
 const hashOf = (i: number) => createHash('sha256').update(`${i}`).digest()
@@ -239,6 +250,44 @@ for (const backend of databases().filter(({ name }) => name !== 'Postgres alone'
           definition === undefined ? [] : [`${definition} WITH (m='16', ef_construction='64')`],
         )
       }
+    })
+
+    test.each(FORMS)('%s: through its index a search gives what it gives without', async (storage) => {
+      const name = `indexed-${storage}`
+      await world.client.post('/v1/domains', { name, storage, threshold: null }, z.unknown())
+      const documents = TOPICS.map((topic, n) => ({
+        id: `d${n}`,
+        title: topic,
+        text: `# Of ${topic}\n\nAll that is to be known about ${topic}.`,
+        metadata: { n, more: { of: [topic] } },
+      }))
+      const url = `/v1/domains/${name}/documents`
+      const { ingestion } = await world.client.post(url, { documents }, submissionSchema)
+      await world.finished(ingestion)
+      const generation = (await getDomain(db, name))?.generationId ?? 0
+      expect(await build()).toContain(generation)
+
+      const vector = Float32Array.from(vectorsOf(384, 1)[0] ?? [], (value) => value * 3)
+      const search = (given: Partial<HitQuery>, exact: boolean) =>
+        findHits(db, { ...ASKED, domain: name, vector, exact, ...given })
+      const all = await search({ k: TOPICS.length }, true)
+      expect(all).toHaveLength(TOPICS.length)
+      const middle = all[4]?.scores.dense ?? 0
+      const asked: readonly Partial<HitQuery>[] = [
+        { k: 1 },
+        { k: 5 },
+        { k: TOPICS.length },
+        { k: TOPICS.length + 1 },
+        { k: 9, thresholds: { dense: middle } },
+        { k: 9, thresholds: { dense: null, sparse: 0.1 } },
+        { k: 3, filter: { n: { lt: 4 } } },
+        { k: 5, filter: { n: { lt: 4 } } },
+        { k: 3, filter: { 'document.id': { ne: all[0]?.documentId } } },
+      ]
+      for (const one of asked)
+        expect(await search(one, false), JSON.stringify(one)).toEqual(await search(one, true))
+      expect(await search({ k: 9, thresholds: { dense: middle } }, false)).toHaveLength(5)
+      expect(await search({ k: 9, thresholds: { dense: null, sparse: 0.1 } }, false)).toEqual([])
     })
 
     test('another m or efConstruction: a new index beside the old one, which then goes', async () => {

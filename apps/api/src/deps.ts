@@ -1,5 +1,14 @@
 import type { Engine } from '@millrace/embed'
-import type { FileReader, Log, Preparer, QueryCache, QueryLog, Queues, Settings } from '@millrace/flow'
+import type {
+  FileReader,
+  KnownDomains,
+  Log,
+  Preparer,
+  QueryCache,
+  QueryLog,
+  Queues,
+  Settings,
+} from '@millrace/flow'
 import type { Db } from '@millrace/store'
 
 /** What the routes are handed. */
@@ -9,6 +18,8 @@ export interface ApiDeps {
   readonly engine: Engine
   /** Vectors of queries that were asked lately. */
   readonly cache: QueryCache
+  /** What domains were when they were last searched. */
+  readonly known: KnownDomains
   /** What was asked, as far as the settings want it kept. */
   readonly queryLog: QueryLog
   /** Cleans, chunks and counts, in a thread. */

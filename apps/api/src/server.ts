@@ -25,6 +25,7 @@ import { modelRoutes } from './routes/models.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
 import { searchRoutes } from './routes/search.js'
+import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
 import { storageRoutes } from './routes/storage.js'
 
@@ -103,6 +104,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
     await closed.register(recallRoutes, deps)
+    await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
     exposeMetrics(closed, deps)

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { buildIndex, type Db, type DomainRow, insertDomain, migrate, openDb } from '@millrace/store'
-import { insertVectors } from '@millrace/store/vectors'
+import { quantile } from '../engine/race.js'
 import { type Figure, figure } from '../figure.js'
 import { openServers } from '../place.js'
+import { fill, inBatches, inTurn, type ReadyDocument, timed } from './filled.js'
 import { mulberry } from './variations.js'
 
 const VECTORS = 100_000
@@ -37,7 +37,7 @@ export async function benchFiltered(): Promise<Figure[]> {
   try {
     await migrate(db)
     const world = clusters()
-    const domain = await fill(db, world)
+    const domain = await createFilled(db, world)
     const building = performance.now()
     await buildIndex(db, { rowsMin: 1 })
     const built = performance.now() - building
@@ -74,9 +74,11 @@ async function measure(
   const compared = queries.slice(0, COMPARED)
   const lists: number[][] = []
   for (const query of queries) {
-    const since = performance.now()
-    lists.push(await search(query))
-    times.push(performance.now() - since)
+    times.push(
+      await timed(async () => {
+        lists.push(await search(query))
+      }),
+    )
   }
   let found = 0
   let wanted = 0
@@ -99,13 +101,6 @@ async function measure(
     say('p95', quantile(times, 0.95), 'ms'),
   ]
 }
-
-async function inTurn<T>(of: readonly T[], work: (one: T) => Promise<unknown>): Promise<void> {
-  for (const one of of) await work(one)
-}
-
-const quantile = (values: readonly number[], q: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? 0
 
 const literal = (vector: Float32Array): string => `[${vector.join(',')}]`
 
@@ -131,7 +126,7 @@ function clusters(): () => Point {
   }
 }
 
-async function fill(db: Db, next: () => Point): Promise<DomainRow> {
+async function createFilled(db: Db, next: () => Point): Promise<DomainRow> {
   const domain = await insertDomain(db, {
     name: 'points',
     threshold: null,
@@ -142,46 +137,13 @@ async function fill(db: Db, next: () => Point): Promise<DomainRow> {
     recipeHash: 'bench',
   })
   if (domain === undefined) throw new Error('the domain is there already')
-  const id = domain.generationId
-  const [ingestion] = await db.query<{ id: number }>(
-    'insert into millrace.ingestions (domain_id) values ($1) returning id',
-    [domain.id],
-  )
-  for (let from = 0; from < VECTORS; from += BATCH) {
-    const rows = Array.from({ length: BATCH }, (_, i) => ({
-      ...next(),
-      hash: createHash('sha256')
-        .update(`point ${from + i}`)
-        .digest(),
-    }))
-    await db.transact(async (tx) => {
-      await insertVectors(tx, id, { storage: 'full', dims: DIMS }, rows)
-      await tx.query(
-        `with added as (
-           insert into millrace.documents
-             (domain_id, external_id, text, content_hash, ingestion_id, state, chunks, tokens)
-           select $1, 'point ' || n, 'point ' || n, hash, $2, 'ready', 1, 0
-           from unnest($3::int[], $4::bytea[]) as given (n, hash)
-           returning id, text, content_hash
-         ), cut as (
-           insert into millrace.chunks
-             (document_id, generation_id, revision, ordinal, start_at, end_at, tokens, text_hash, text)
-           select id, $5, 1, 0, 0, length(text), 0, content_hash, text from added
-         )
-         insert into millrace.published (generation_id, document_id, revision, metadata)
-         select $5, a.id, 1, jsonb_build_object('n', g.n, 'cluster', g.cluster)
-         from added a join unnest($3::int[], $4::bytea[], $6::int[]) as g (n, hash, cluster) on g.hash = a.content_hash`,
-        [
-          domain.id,
-          ingestion?.id,
-          rows.map((_, i) => from + i),
-          rows.map(({ hash }) => hash),
-          id,
-          rows.map(({ cluster }) => cluster),
-        ],
-      )
-    })
-  }
-  await db.query(`update millrace.ingestions set state = 'finished', finished_at = now(), sealed = true`)
+  await fill(db, domain, inBatches(points(next), BATCH))
   return domain
+}
+
+function* points(next: () => Point): Generator<ReadyDocument> {
+  for (let n = 0; n < VECTORS; n++) {
+    const { vector, cluster } = next()
+    yield { id: `point ${n}`, text: `point ${n}`, vector, metadata: { n, cluster } }
+  }
 }

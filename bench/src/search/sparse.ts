@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { embedAll, openEngine, type SparseVector } from '@millrace/embed'
 import { FUSIONS } from '@millrace/flow'
@@ -9,16 +8,16 @@ import {
   type DomainRow,
   findHits,
   insertDomain,
-  insertTerms,
   migrate,
   openDb,
   refreshTermCounts,
   type SearchMode,
   toSparsevec,
 } from '@millrace/store'
-import { insertVectors } from '@millrace/store/vectors'
+import { quantile } from '../engine/race.js'
 import { type Figure, figure } from '../figure.js'
 import { openServers, ROOT } from '../place.js'
+import { fill, inBatches, inTurn, type ReadyDocument } from './filled.js'
 import { type Language, mulberry, questionsOf, variations } from './variations.js'
 
 const CHUNKS = 100_000
@@ -58,7 +57,7 @@ async function measure(db: Db, language: Language): Promise<Figure[]> {
     return embedded.map(({ terms = NOTHING, tokens }) => ({ terms, tokens }))
   }
   try {
-    const domain = await fill(db, model, variations(language, CHUNKS), termsOf)
+    const domain = await createFilled(db, model, variations(language, CHUNKS), termsOf)
     const counting = performance.now()
     await refreshTermCounts(db)
     const counted = performance.now() - counting
@@ -124,7 +123,7 @@ async function measure(db: Db, language: Language): Promise<Figure[]> {
 
 const NOTHING: SparseVector = { ids: new Int32Array(), weights: new Float32Array() }
 
-async function fill(
+async function createFilled(
   db: Db,
   model: string,
   texts: AsyncIterable<string>,
@@ -142,53 +141,30 @@ async function fill(
     lexical: 'bm25',
   })
   if (domain === undefined) throw new Error('the domain is there already')
-  const id = domain.generationId
-  const [ingestion] = await db.query<{ id: number }>(
-    'insert into millrace.ingestions (domain_id) values ($1) returning id',
-    [domain.id],
-  )
-  const store = async (batch: readonly string[]) => {
-    const rows = (await termsOf(batch)).map(({ terms, tokens }, i) => ({
-      hash: createHash('sha256')
-        .update(batch[i] ?? '')
-        .digest(),
+  await fill(db, domain, documents(texts, termsOf))
+  return domain
+}
+
+async function* documents(
+  texts: AsyncIterable<string>,
+  termsOf: (texts: readonly string[]) => Promise<{ terms: SparseVector; tokens: number }[]>,
+): AsyncGenerator<ReadyDocument[]> {
+  for await (const batch of inBatches(different(texts), BATCH)) {
+    yield (await termsOf(batch)).map(({ terms, tokens }, i) => ({
+      text: batch[i] ?? '',
       vector: meaning(terms),
       terms: weighTerms({ terms, tokens }, { lexical: 'bm25', usualTokens: 256 }) ?? NOTHING,
     }))
-    await db.transact(async (tx) => {
-      await insertVectors(tx, id, { storage: 'full', dims: DIMS }, rows)
-      await insertTerms(tx, id, rows)
-      await tx.query(
-        `with added as (
-           insert into millrace.documents
-             (domain_id, external_id, text, content_hash, ingestion_id, state, chunks, tokens)
-           select $1, encode(hash, 'hex'), text, hash, $2, 'ready', 1, 0
-           from unnest($3::text[], $4::bytea[]) as given (text, hash)
-           returning id, text, content_hash
-         ), cut as (
-           insert into millrace.chunks
-             (document_id, generation_id, revision, ordinal, start_at, end_at, tokens, text_hash, text)
-           select id, $5, 1, 0, 0, length(text), 0, content_hash, text from added
-         )
-         insert into millrace.published (generation_id, document_id, revision, metadata)
-         select $5, id, 1, '{}' from added`,
-        [domain.id, ingestion?.id, batch, rows.map(({ hash }) => hash), id],
-      )
-    })
   }
-  let batch: string[] = []
+}
+
+async function* different(texts: AsyncIterable<string>): AsyncGenerator<string> {
   const seen = new Set<string>()
   for await (const text of texts) {
     if (text.trim() === '' || seen.has(text)) continue
     seen.add(text)
-    batch.push(text)
-    if (batch.length < BATCH) continue
-    await store(batch)
-    batch = []
+    yield text
   }
-  if (batch.length > 0) await store(batch)
-  await db.query(`update millrace.ingestions set state = 'finished', finished_at = now(), sealed = true`)
-  return domain
 }
 
 /** Numbers that a term adds to. */
@@ -238,16 +214,3 @@ async function recall(
   }
   return share / questions.length
 }
-
-async function inTurn<T>(all: readonly T[], work: (one: T) => Promise<unknown>): Promise<number[]> {
-  const times: number[] = []
-  for (const one of all) {
-    const started = performance.now()
-    await work(one)
-    times.push(performance.now() - started)
-  }
-  return times.sort((a, b) => a - b)
-}
-
-const quantile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN

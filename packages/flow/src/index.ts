@@ -62,6 +62,8 @@ export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } fr
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
 export { checkFilter } from './search/filter.js'
 export { DEFAULT_FUSIONS, FUSIONS, type Fusion, type FusionName, fusionOf } from './search/fusion.js'
+export { type Bin, binsOf, countsOf } from './search/histogram.js'
+export { type KnownDomains, openKnownDomains } from './search/known.js'
 export {
   type AskedQuery,
   hashQuery,
@@ -180,6 +182,7 @@ export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
+  type Searched,
   type SearchHit,
   type SearchOptions,
   type SearchOutcome,
@@ -188,9 +191,17 @@ export {
   type Sought,
   search,
   searchMany,
+  searchNamed,
   type Warning,
 } from './verbs/search.js'
 export { findDomains, type SeveralHit, type SeveralResult, searchSeveral } from './verbs/search-several.js'
+export {
+  compareSimilarities,
+  SIMILARITY_BINS_MAX,
+  SIMILARITY_PAIRS_MAX,
+  SIMILARITY_QUESTIONS_MAX,
+  type Similarities,
+} from './verbs/similarities.js'
 export {
   type ExplainedText,
   missingText,
@@ -198,6 +209,7 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
+
 export {
   FAILED_LOOKED_AT,
   getStatus,

@@ -106,6 +106,13 @@ export const textArray: Encoding<readonly string[]> = {
   },
 }
 
+/** One value as a parameter of a statement: pg sends buffers as they are, in the binary format. */
+export function parameter<T>({ size, write }: Encoding<T>, value: T): Buffer {
+  const into = Buffer.alloc(size(value))
+  write(into, 0, value)
+  return into
+}
+
 /** Null stays null. */
 export const nullable = <T>({ size, write }: Encoding<T>): Encoding<T | null> => ({
   size: (value) => (value === null ? -1 : size(value)),

@@ -63,23 +63,30 @@ export async function metadataFields(on: Session, generationId: number): Promise
        from looked l cross join jsonb_each(l.metadata) e
        -- A filter takes these for something else.
        where e.key not in ('and', 'or', 'not') and not starts_with(e.key, 'document.')
+     ), kinds as (
+       select name, kind, count(*)::int as documents,
+         min((value #>> '{}')::numeric) filter (where kind = 'number') as least,
+         max((value #>> '{}')::numeric) filter (where kind = 'number') as most,
+         min(value #>> '{}' collate "C") filter (where kind = 'date') as first,
+         max(value #>> '{}' collate "C") filter (where kind = 'date') as last
+       from fields group by name, kind
      ), listed as materialized (
-       select name, array_agg(distinct kind order by kind) as types, count(*)::int as documents,
-         coalesce(to_jsonb(min((value #>> '{}')::numeric) filter (where kind = 'number')),
-           to_jsonb(min(value #>> '{}' collate "C") filter (where kind = 'date'))) as min,
-         coalesce(to_jsonb(max((value #>> '{}')::numeric) filter (where kind = 'number')),
-           to_jsonb(max(value #>> '{}' collate "C") filter (where kind = 'date'))) as max
-       from fields group by name order by documents desc, name collate "C" limit $5
+       select name, array_agg(kind order by kind) as types, sum(documents)::int as documents,
+         coalesce(to_jsonb(max(least)), to_jsonb(max(first collate "C"))) as min,
+         coalesce(to_jsonb(max(most)), to_jsonb(max(last collate "C"))) as max
+       from kinds group by name order by documents desc, name collate "C" limit $5
      ), scalars as (
-       select name, id, value from fields where kind not in ('array', 'object')
+       select name, value from fields where kind not in ('array', 'object')
        union all
-       select f.name, f.id, e.value
-       from fields f
-       cross join jsonb_array_elements(jsonb_path_query_array(f.value, '$[0 to ${ELEMENTS_MAX - 1}]')) e
-       where f.kind = 'array' and jsonb_typeof(e.value) not in ('array', 'object')
+       -- Once for each document, however often its list has it.
+       select name, value from (
+         select distinct f.id, f.name, e.value
+         from fields f
+         cross join jsonb_array_elements(jsonb_path_query_array(f.value, '$[0 to ${ELEMENTS_MAX - 1}]')) e
+         where f.kind = 'array' and jsonb_typeof(e.value) not in ('array', 'object')
+       ) elements
      ), counted as (
-       select name, value, count(distinct id)::int as documents,
-         length(value #>> '{}') > $6 as long
+       select name, value, count(*)::int as documents, length(value #>> '{}') > $6 as long
        from scalars where name in (select name from listed) group by name, value
      ), ranked as (
        select *, count(*) over (partition by name) as distinct_values,

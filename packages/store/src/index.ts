@@ -218,6 +218,14 @@ export {
   type Nothing,
   whyNothing,
 } from './search.js'
+export {
+  type Expectation,
+  firstHashes,
+  nearestPassages,
+  pairsAt,
+  sampleGolden,
+  type VectorPair,
+} from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
 export { embeddingSql, type Form } from './storage/form.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
@@ -259,6 +267,7 @@ export {
   type WeighedQuery,
   weighQuery,
 } from './terms.js'
+export { timed } from './timed.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,

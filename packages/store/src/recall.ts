@@ -1,5 +1,6 @@
 import { toSql } from 'pgvector'
 import { type Db, one, type Session } from './connect.js'
+import { timed } from './timed.js'
 import { vectorsTable } from './vectors.js'
 
 /** The index of a domain's vectors. */
@@ -82,7 +83,7 @@ export async function probeSearch(
     readonly timeoutMs: number
   },
 ): Promise<Probe[]> {
-  const run = (on: Session) =>
+  return timed(db, probe.timeoutMs, (on) =>
     on.query<Probe>(
       'select similarities, ms from millrace.probe_search($1, $2::text[]::vector[], $3, $4, $5) order by n',
       [
@@ -92,11 +93,6 @@ export async function probeSearch(
         probe.exact,
         probe.efSearch,
       ],
-    )
-  // PGlite has one session and nobody to interrupt it.
-  if (db.kind === 'embedded') return run(db)
-  return db.transact(async (tx) => {
-    await tx.query(`set local statement_timeout = ${Math.ceil(probe.timeoutMs)}`)
-    return run(tx)
-  })
+    ),
+  )
 }

@@ -1,5 +1,5 @@
-import { toSql } from 'pgvector'
 import type { Session } from './connect.js'
+import { parameter, vector as vectorEncoding } from './copy.js'
 import type { Metadata, Place, ScoreKind, SearchMode } from './schema.js'
 import { type Terms, toSparsevec } from './terms.js'
 
@@ -68,7 +68,8 @@ export async function findHits(on: Session, query: HitQuery): Promise<FoundHit[]
      from millrace.find_hits($1, $2::vector, $3::sparsevec, $4, $5::jsonb)`,
     [
       domain,
-      vector === null ? null : toSql(Array.from(vector)),
+      // Written as text, a vector takes longer than all else that is sent and read here.
+      vector === null ? null : parameter(vectorEncoding, vector),
       terms === null ? null : toSparsevec(terms),
       k,
       JSON.stringify(options),

@@ -8,7 +8,7 @@ import {
   type SearchRequest,
   type SearchResult,
   type SimilarityExplanation,
-  searchMany,
+  searchNamed,
   similarity,
 } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -32,10 +32,9 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async (request) => {
-      const domain = await findDomain(deps, request.params.name)
       const language = languageOf(request)
       const { requests, isOne } = requestsOf(request.body, bounded)
-      const outcomes = await searchMany(deps, domain, requests)
+      const { domain, outcomes } = await searchNamed(deps, request.params.name, requests)
       if (!isOne) return { results: outcomes.map((outcome) => showOutcome(outcome, language)) }
       const [outcome] = outcomes
       if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')

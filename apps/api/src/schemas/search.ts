@@ -141,7 +141,9 @@ const explainedText = z.object({
 const similarityExplained = z.object({
   scores: z
     .object({ dense: z.number(), sparse: z.number().nullable(), colbert: z.number().nullable() })
-    .describe('Of text_a as the query and text_b as the passage; null: not given by the model, see docs'),
+    .describe(
+      'Of text_a as the query and text_b as the passage; null: the model has none of it, or nothing to measure it by',
+    ),
   lexical: z
     .enum(['learned', 'bm25'])
     .nullable()

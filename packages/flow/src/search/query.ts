@@ -4,6 +4,7 @@ import type {
   EmbedOutput,
   Engine,
   Output,
+  Priority,
   SparseVector,
   TextKind,
 } from '@millrace/embed'
@@ -51,10 +52,12 @@ export interface Encoder {
   readonly cleaning?: Partial<CleaningOptions> | undefined
   /** Default: dense. */
   readonly outputs?: readonly EmbedOutput[] | undefined
+  /** Default: interactive for queries, bulk for the rest. */
+  readonly priority?: Priority | undefined
 }
 
 /**
- * Queries cleaned as the domain's documents are, and embedded as one batch ahead of bulk work. A wrong one alone has an
+ * Queries cleaned as the domain's documents are, and embedded as one batch, ahead of bulk work unless told otherwise. A wrong one alone has an
  * error in its place: MISSING_QUERY when it is blank, INVALID_CHARACTER, and those of `Engine.embed`.
  * @throws CodedError DOMAIN_NEEDS_VECTORS, MODEL_CHANGED, UNKNOWN_MODEL, MISSING_OUTPUT, and those of `Engine.load`
  */
@@ -62,10 +65,10 @@ export async function embedQueries(
   deps: EmbedDeps,
   domain: Domain,
   queries: readonly string[],
-  { outputs }: { readonly outputs?: readonly EmbedOutput[] | undefined } = {},
+  wishes: Pick<Encoder, 'outputs' | 'priority'> = {},
 ): Promise<QueryResult[]> {
   requireReader(deps.engine, domain, 'Send vector instead of query')
-  return encodeTexts(deps, { ...encoderOf(domain), outputs }, queries)
+  return encodeTexts(deps, { ...encoderOf(domain), ...wishes }, queries)
 }
 
 /** What is asked of a model: where it has no weights of words, those of a text are how often it has each of its tokens. */
@@ -106,7 +109,7 @@ export async function encodeTexts(
         texts: places.map((place) => good[place] ?? ''),
         kind: encoder.kind,
         outputs,
-        priority: encoder.kind === 'query' ? 'interactive' : 'bulk',
+        priority: encoder.priority ?? (encoder.kind === 'query' ? 'interactive' : 'bulk'),
       }),
   )
   let next = 0

@@ -1,25 +1,16 @@
-import {
-  type ColbertVectors,
-  type EmbedOutput,
-  type Engine,
-  type Level,
-  levelOf,
-  type Output,
-  requireReranker,
-} from '@millrace/embed'
+import { type Engine, type Level, levelOf } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
-import { type Db, type FoundHit, findHits, type SearchMode, type Terms, whyNothing } from '@millrace/store'
-import { requireVector } from '../external.js'
-import { bandOf, checkThreshold, type StaleThreshold, staleOf } from '../search/bands.js'
+import { type Db, type FoundHit, findHits, type SearchMode, whyNothing } from '@millrace/store'
+import { type Asked, beginReading, goOnReading, type Reading } from '../search/asked.js'
+import type { StaleThreshold } from '../search/bands.js'
 import type { QueryCache } from '../search/cache.js'
 import { fieldsOf } from '../search/fields.js'
-import { checkFilter } from '../search/filter.js'
-import { type Fusion, fusionOf } from '../search/fusion.js'
+import type { Fusion } from '../search/fusion.js'
+import type { KnownDomains } from '../search/known.js'
 import type { QueryLog } from '../search/log.js'
-import { requireMode } from '../search/modes.js'
-import { type EmbeddedQuery, embedQueries, outputsFor } from '../search/query.js'
-import { checkColbert, fuseHits, RERANK_TOP_DEFAULT, type Rerank, rerankHits } from '../search/rerank.js'
-import { identityOf, type ScoreKind, type Scores } from '../search/scores.js'
+import type { Plan } from '../search/plan.js'
+import { fuseHits, type Rerank, rerankHits } from '../search/rerank.js'
+import type { ScoreKind, Scores } from '../search/scores.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
@@ -109,15 +100,38 @@ const AT_A_TIME = 4
  * Several searches of one domain, in order, their texts embedded as one batch. What is wrong with one is its own
  * outcome; what is wrong with all (the model, the domain) is thrown.
  */
-export async function searchMany(
+export const searchMany = (
   deps: Deps,
   domain: Domain,
   requests: readonly SearchRequest[],
-): Promise<SearchOutcome[]> {
-  const plans = requests.map((request) => attempt(() => planOf(deps, domain, request)))
-  const started = performance.now()
-  const sought = await embedAll(deps, domain, plans)
-  const embedMs = performance.now() - started
+): Promise<SearchOutcome[]> => searchRead(deps, beginReading(deps, domain, requests))
+
+/** The domain of a name, and its searches. */
+export interface Searched {
+  readonly domain: Domain
+  readonly outcomes: readonly SearchOutcome[]
+}
+
+/**
+ * The same by the domain's name. Where it was searched before, its queries are embedded while it is looked up; that it is
+ * what it was is only a guess, and what it is decides.
+ * @throws CodedError UNKNOWN_DOMAIN
+ */
+export async function searchNamed(
+  deps: Deps & { readonly known: KnownDomains },
+  name: string,
+  requests: readonly SearchRequest[],
+): Promise<Searched> {
+  const last = deps.known.last(name)
+  const begun = last === undefined ? undefined : beginReading(deps, last, requests)
+  const domain = await deps.known.find(name)
+  const reading =
+    begun === undefined ? beginReading(deps, domain, requests) : goOnReading(deps, domain, requests, begun)
+  return { domain, outcomes: await searchRead(deps, reading) }
+}
+
+async function searchRead(deps: Deps, { domain, plans, asked }: Reading): Promise<SearchOutcome[]> {
+  const { asked: sought, embedMs } = await asked
   const outcomes: SearchOutcome[] = []
   for (let from = 0; from < plans.length; from += AT_A_TIME) {
     const some = plans.slice(from, from + AT_A_TIME).map(async (plan, i): Promise<SearchOutcome> => {
@@ -129,144 +143,13 @@ export async function searchMany(
         return await run(deps, domain, plan, asked, embedMs)
       } catch (error) {
         const refused = refusal(error, domain.name)
-        if (refused instanceof CodedError && requests.length > 1) return { error: refused }
+        if (refused instanceof CodedError && plans.length > 1) return { error: refused }
         throw refused
       }
     })
     outcomes.push(...(await Promise.all(some)))
   }
   return outcomes
-}
-
-/** A request with everything decided that needs no query. */
-interface Plan {
-  readonly request: SearchRequest
-  readonly mode: SearchMode
-  readonly fusion: Fusion | undefined
-  /** `colbert` in a fusion: the hits are reranked by all three. */
-  readonly rerank: Rerank | null
-  readonly rankedBy: ScoreKind
-  readonly threshold: number | null
-  readonly stale: StaleThreshold | null
-  readonly levels: { readonly by: ScoreKind; readonly levels: readonly Level[] } | null
-  readonly filter: Readonly<Record<string, unknown>>
-  readonly outputs: readonly EmbedOutput[]
-}
-
-function attempt<T>(work: () => T): T | { readonly error: CodedError } {
-  try {
-    return work()
-  } catch (error) {
-    if (error instanceof CodedError) return { error }
-    throw error
-  }
-}
-
-function planOf({ engine }: Deps, domain: Domain, request: SearchRequest): Plan {
-  const { filter = {}, thresholds = {} } = request
-  checkFilter(filter)
-  const mode = request.mode ?? domain.search.mode ?? 'dense'
-  requireMode(domain.lexical, mode)
-  const fusion =
-    mode === 'hybrid' ? fusionOf(request.fusion ?? domain.search.fusion, domain.lexical ?? 'bm25') : undefined
-  const isTriple = fusion?.method === 'weighted' && (fusion.colbert ?? 0) > 0
-  const wished = request.rerank === undefined ? (domain.search.rerank ?? null) : request.rerank
-  const rerank = wished === null ? null : { by: wished.by, top: wished.top ?? RERANK_TOP_DEFAULT }
-  if (isTriple || rerank?.by === 'colbert') checkColbert(engine, domain)
-  const reranker = rerank === null || rerank.by === 'colbert' ? undefined : engine.manifest(rerank.by)
-  if (reranker !== undefined) requireReranker(reranker)
-  const rankedBy = rerank === null ? mode : rerank.by === 'colbert' ? 'colbert' : 'rerank'
-  if ('vector' in request && (rankedBy !== 'dense' || isTriple)) {
-    throw new CodedError('MODE_NEEDS_TEXT', `A search ranked by ${rankedBy} reads the text of the query`, {
-      hint: 'Send query instead of vector, or search with mode dense and rerank null',
-      details: { mode, rankedBy },
-    })
-  }
-  const identity = reranker === undefined ? undefined : identityOf(reranker)
-  const band = bandOf(domain, rankedBy, identity)
-  const asked = request.threshold === undefined ? thresholds[rankedBy] : request.threshold
-  checkThreshold(rankedBy, asked)
-  for (const [kind, value] of Object.entries(thresholds)) checkThreshold(kind as ScoreKind, value)
-  const wanted: Output[] = []
-  if (mode !== 'sparse') wanted.push('dense')
-  if (mode !== 'dense') wanted.push('sparse')
-  if (isTriple || rankedBy === 'colbert') wanted.push('colbert')
-  const own = band?.levels ?? reranker?.levels
-  const dense = bandOf(domain, 'dense')?.levels
-  return {
-    request,
-    mode,
-    fusion,
-    rerank: isTriple && rerank === null ? { by: 'fusion', top: RERANK_TOP_DEFAULT } : rerank,
-    rankedBy,
-    threshold: asked === undefined ? (band?.threshold ?? null) : asked,
-    stale: asked === undefined ? staleOf(domain, rankedBy, identity) : null,
-    levels:
-      own != null ? { by: rankedBy, levels: own } : dense != null ? { by: 'dense', levels: dense } : null,
-    filter,
-    outputs: outputsFor(wanted, domain.lexical),
-  }
-}
-
-/** A query as it was read. */
-interface Asked {
-  readonly text: string | null
-  readonly vector: Float32Array | null
-  readonly terms: Terms | null
-  readonly colbert: ColbertVectors | undefined
-  readonly query: { readonly tokens: number; readonly windows: number } | null
-}
-
-/** All texts in one batch for each set of outputs that is asked for: as a rule one. */
-async function embedAll(
-  deps: Deps,
-  domain: Domain,
-  plans: readonly (Plan | { readonly error: CodedError })[],
-): Promise<(Asked | { readonly error: CodedError })[]> {
-  const asked = new Array<Asked | { readonly error: CodedError }>(plans.length)
-  const batches = new Map<string, { readonly outputs: readonly EmbedOutput[]; readonly places: number[] }>()
-  plans.forEach((plan, place) => {
-    if ('error' in plan) asked[place] = plan
-    else if ('vector' in plan.request) {
-      const { vector } = plan.request
-      asked[place] = attempt(() => ({
-        text: null,
-        vector: requireVector(vector, domain.dims),
-        terms: null,
-        colbert: undefined,
-        query: null,
-      }))
-    } else {
-      const key = plan.outputs.join()
-      const batch = batches.get(key) ?? { outputs: plan.outputs, places: [] }
-      batch.places.push(place)
-      batches.set(key, batch)
-    }
-  })
-  for (const { outputs, places } of batches.values()) {
-    const texts = places.map((place) => textOf(plans[place]))
-    const results = await embedQueries(deps, domain, texts, { outputs })
-    places.forEach((place, i) => {
-      const result = results[i]
-      if (result === undefined) throw new CodedError('INTERNAL', 'A query was not embedded')
-      asked[place] = 'error' in result ? result : read(result, outputs)
-    })
-  }
-  return asked
-}
-
-const textOf = (plan: Plan | { readonly error: CodedError } | undefined): string =>
-  plan !== undefined && 'request' in plan && 'query' in plan.request ? plan.request.query : ''
-
-function read(result: EmbeddedQuery, outputs: readonly EmbedOutput[]): Asked {
-  const { text, tokens, windows } = result
-  return {
-    text,
-    vector: outputs.includes('dense') ? result.vector : null,
-    terms: result.terms ?? null,
-    colbert: result.colbert,
-    query: { tokens, windows },
-  }
 }
 
 async function run(

@@ -13,7 +13,16 @@ import { type Db, type Lexical, weighQuery } from '@millrace/store'
 import { CLEANING_DEFAULTS } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
 import { lateScore } from '../search/late.js'
-import { alike, type Match, matchesOf, productsOf, type Span, sumOf, tokensOf } from '../search/matches.js'
+import {
+  alike,
+  type Match,
+  matchesOf,
+  type PlacedText,
+  productsOf,
+  type Span,
+  sumOf,
+  tokensOf,
+} from '../search/matches.js'
 import { cleanText, outputsFor } from '../search/query.js'
 import { heaviest, USUAL_TOKENS, weighTerms } from '../search/terms.js'
 import type { Domain } from './domains.js'
@@ -77,13 +86,12 @@ export async function similarity(
   }
   const model = 'domain' in by ? by.domain.model : by.model
   const cleaning = 'domain' in by ? by.domain.recipe.cleaning.steps : CLEANING_DEFAULTS
-  const levels = 'domain' in by ? by.domain.levels : deps.engine.manifest(model).levels
+  const manifest = deps.engine.manifest(model)
+  const levels = 'domain' in by ? by.domain.levels : manifest.levels
   const cleaned = [cleanText(texts.a, cleaning), cleanText(texts.b, cleaning)]
   if (cleaned.some((text) => text === '')) throw missingText()
-  const lexical = lexicalOf(deps.engine.manifest(model), by)
-  const outputs = explain
-    ? explainedOutputs(deps.engine.manifest(model), lexical, cleaned)
-    : ['dense' as const]
+  const lexical = lexicalOf(manifest, by)
+  const outputs: readonly EmbedOutput[] = explain ? explainedOutputs(manifest, lexical, cleaned) : ['dense']
   const [a, b] = await embedAll(deps.engine, {
     model,
     texts: cleaned,
@@ -133,12 +141,12 @@ interface Compared {
 async function explained(deps: Deps, compared: Compared): Promise<SimilarityExplanation> {
   const { model, lexical, cleaned, dense, a, b } = compared
   const [spans, words] = await Promise.all([deps.engine.spans(model, cleaned), scoreWords(deps, compared)])
-  const [first, second] = cleaned.map((text, i) => {
-    const own = spans[i]
-    if (own === undefined) throw new CodedError('INTERNAL', 'The engine returned no spans')
+  const placed = (i: number): PlacedText => {
+    const [text, own] = [cleaned[i], spans[i]]
+    if (text === undefined || own === undefined) throw new CodedError('INTERNAL', 'A text has no spans')
     return { text, spans: own }
-  })
-  if (first === undefined || second === undefined) throw missingText()
+  }
+  const [first, second] = [placed(0), placed(1)]
   const colbert = a.colbert && b.colbert && (await lateScore(a.colbert, b.colbert))
   return {
     scores: { dense, sparse: words.score, colbert: colbert ?? null },

@@ -27,7 +27,8 @@ export const compareMessages = defineMessages({
       colbert: 'Word by word (colbert)',
       none: 'this model has none',
       denseHint: 'Cosine of the two vectors, -1 to 1. The levels are bands of this number.',
-      sparseHint: 'Weights of the words they share, added up. It has no fixed scale: compare it with others of this model.',
+      sparseHint:
+        'Weights of the words they share, added up. It has no fixed scale: compare it with others of this model.',
       sparseNeedsDomain: 'needs a domain, whose texts say how rare a word is',
       colbertHint: 'Mean of the best match of each token of A in B.',
     },
@@ -49,7 +50,8 @@ export const compareMessages = defineMessages({
       removeOf: 'Delete: {a} / {b}',
       clear: 'Delete all',
       clearTitle: 'Delete the whole history?',
-      clearText: '{n} comparison is deleted from this browser. | {n} comparisons are deleted from this browser.',
+      clearText:
+        '{n} comparison is deleted from this browser. | {n} comparisons are deleted from this browser.',
       export: 'Export',
       full: 'The browser has no more room: the oldest comparisons were dropped.',
       removed: 'Deleted',
