@@ -3,6 +3,7 @@ import { hasBrowser, openSite, type Site } from './browser.js'
 import { accessStories, KEY } from './stories/access.js'
 import { compareStories } from './stories/compare.js'
 import { loadStories } from './stories/load.js'
+import { searchStories } from './stories/search.js'
 import { shellStories } from './stories/shell.js'
 
 const isHere = hasBrowser()
@@ -11,6 +12,7 @@ const STORIES = {
   shell: shellStories,
   compare: compareStories,
   load: loadStories,
+  search: searchStories,
 }
 
 describe.skipIf(!isHere)('the web page', () => {
