@@ -4,6 +4,7 @@ import { addCost, estimateOf, NO_COST } from '../src/pages/load/cost.ts'
 import { groupByDrop, putDrop, readDrops } from '../src/pages/load/drops.ts'
 import { openEvents } from '../src/pages/load/events.ts'
 import { readIds, writeIds } from '../src/pages/load/ids.ts'
+import { languagesOf, suggestedOf } from '../src/pages/load/languages.ts'
 import { addFound, type Found, sortFound } from '../src/pages/load/picked.ts'
 import { piecesOf } from '../src/pages/load/pieces.ts'
 import { groupBad, reasonsOf, withAll } from '../src/pages/load/reasons.ts'
@@ -365,4 +366,21 @@ test('a text in pieces, each with the chunks that have it', () => {
   ])
   expect(piecesOf('', [])).toEqual([])
   expect(piecesOf('ab', []).map(({ text, chunks }) => [text, chunks.length])).toEqual([['ab', 0]])
+})
+
+test('models say their languages, and the one to begin with reads that of the page', () => {
+  const zh = { id: 'bge-small-zh-v1.5', languages: ['zh'] }
+  const en = { id: 'all-minilm-l6-v2', languages: ['en'] }
+  const all = { id: 'bge-m3', languages: ['en', 'zh', 'de', 'fr'] }
+  const many = (n: number) => `${n} languages`
+  expect([zh, all, { id: 'x', languages: ['und'] }].map((one) => languagesOf(one, 'en', many))).toEqual([
+    'Chinese',
+    '4 languages',
+    '',
+  ])
+  expect(languagesOf(en, 'zh', many)).toBe('英语')
+  expect(suggestedOf([en, zh], 'bge-small-zh-v1.5', 'en')).toBe('all-minilm-l6-v2')
+  expect(suggestedOf([en, zh, all], 'bge-m3', 'zh')).toBe('bge-m3')
+  expect(suggestedOf([zh], 'gone', 'en')).toBe('bge-small-zh-v1.5')
+  expect(suggestedOf([], 'gone', 'en')).toBe('')
 })
