@@ -7,6 +7,14 @@ import { overflowOf, type Site, seriousIn, visit } from '../browser.js'
 
 const TEXT = '# Returns\n\nSend it back within ten days.\n\n## Broken on arrival\n\nTake a photo first.'
 
+const FILES = {
+  'returns.md': TEXT,
+  'deep/hours.txt': 'We answer from nine to five.',
+  'deep/broken.pdf': '%PDF-1.4 nothing',
+  'photo.png': 'no text',
+  '.hidden/x.md': 'nobody sees this',
+}
+
 /** A folder with these files, for as long as the story takes. */
 async function withFolder(files: Record<string, string>, story: (folder: string) => Promise<void>) {
   const root = await mkdtemp(join(tmpdir(), 'millrace-load-'))
@@ -45,89 +53,71 @@ export function loadStories(site: () => Site): void {
     for (const id of idsOf(page).split('-')) await site().world.finished(id)
   }
 
-  test('a folder is dropped into a new domain: preview, cost, progress, and each problem with its file', async () => {
-    const files = {
-      'returns.md': TEXT,
-      'deep/hours.txt': 'We answer from nine to five.',
-      'deep/broken.pdf': '%PDF-1.4 nothing',
-      'photo.png': 'no text',
-      '.hidden/x.md': 'nobody sees this',
+  test('a folder is dropped for a new domain: how it is divided, and what it would cost', async () => {
+    const story = async (page: Page, folder: string) => {
+      const open = page.getByRole('button', { name: 'New domain…' })
+      await open.or(page.getByLabel('Name')).first().waitFor()
+      if (await open.isVisible()) await open.click()
+      await page.getByLabel('Model', { exact: true }).selectOption('all-minilm-l6-v2')
+      await page.getByLabel('Name').fill('Load EN')
+      await page.getByRole('button', { name: 'Create the domain' }).click()
+      await page.getByText('Begin with a letter or digit').waitFor()
+      await page.getByLabel('Name').fill('load-en')
+      await page.keyboard.press('Enter')
+      await page.getByRole('button', { name: 'Load into load-en' }).click()
+      await page.getByText('Choose files or a folder first.').waitFor()
+      await dropFolder(page, folder)
+      await page.getByText('Left out, since they are not read: .png (1).').waitFor()
+      // The first one would fail, in words.
+      await page.getByText('The file is damaged.').waitFor()
+      await page.getByRole('button', { name: 'Preview returns.md' }).click()
+      await page.getByText('Passage 1').waitFor()
+      await expect.poll(() => page.locator('[data-chunk="0"]').allTextContents()).toEqual([TEXT])
+      await page.getByRole('button', { name: 'Work out the cost' }).click()
+      await page.getByTestId('cost').getByText('2 new').waitFor()
+      await page.getByText('1 would be refused').waitFor()
+      expect(await documentsOf('load-en')).toEqual([])
+      expect(await seriousIn(page)).toEqual([])
     }
-    await withFolder(files, (folder) =>
-      visit(
-        site(),
-        '/load',
-        async (page) => {
-          await page
-            .getByRole('button', { name: 'New domain…' })
-            .or(page.getByLabel('Name'))
-            .first()
-            .waitFor()
-          if (await page.getByRole('button', { name: 'New domain…' }).isVisible()) {
-            await page.getByRole('button', { name: 'New domain…' }).click()
-          }
-          await page.getByLabel('Model', { exact: true }).selectOption('all-minilm-l6-v2')
-          await page.getByLabel('Name').fill('Load EN')
-          await page.getByRole('button', { name: 'Create the domain' }).click()
-          await page.getByText('Begin with a letter or digit').waitFor()
-          await page.getByLabel('Name').fill('load-en')
-          await page.keyboard.press('Enter')
-          const go = page.getByRole('button', { name: 'Load into load-en' })
-          await go.click()
-          await page.getByText('Choose files or a folder first.').waitFor()
+    // The preview of what cannot be read is a 422.
+    const options = { allowFailures: true }
+    await withFolder(FILES, (folder) => visit(site(), '/load', (page) => story(page, folder), options))
+  })
 
-          await dropFolder(page, folder)
-          await page.getByText('Left out, since they are not read: .png (1).').waitFor()
-          // The first one would fail, in words.
-          await page.getByText('The file is damaged.').waitFor()
-          await page.getByRole('button', { name: 'Preview returns.md' }).click()
-          await page.getByText('Passage 1').waitFor()
-          await expect.poll(() => page.locator('[data-chunk="0"]').allTextContents()).toEqual([TEXT])
-
-          const lines = '{"id": "n1", "text": "A note about parcels."}\n{"id": "n2", "text": ""}\n'
-          await page
-            .getByTestId('files')
-            .setInputFiles({ name: 'notes.ndjson', mimeType: '', buffer: Buffer.from(lines) })
-          await page.getByText('a document a line', { exact: true }).waitFor()
-          await page.getByRole('button', { name: 'Work out the cost' }).click()
-          const cost = page.getByTestId('cost')
-          await cost.getByText('3 new').waitFor()
-          await page
-            .getByText('2 would be refused')
-            .or(page.getByText('1 would be refused'))
-            .first()
-            .waitFor()
-          expect(await documentsOf('load-en')).toEqual([])
-          expect(await seriousIn(page)).toEqual([])
-
-          await go.click()
-          // One request for the lines and one for the files, shown as one.
-          await ended(page, /^\d+-\d+$/)
-          await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
-          await page.getByText('notes.ndjson:2').waitFor()
-          await page.getByText('The text is empty or white space only.').waitFor()
-          await page.getByText('deep/broken.pdf').waitFor()
-          expect(await seriousIn(page)).toEqual([])
-          expect((await documentsOf('load-en')).map(({ id, state }) => `${id} ${state}`)).toEqual([
-            'deep/broken.pdf failed',
-            'deep/hours.txt ready',
-            'n1 ready',
-            'returns.md ready',
-          ])
-          await page
-            .getByRole('row', { name: /4 files/ })
-            .getByText('done')
-            .waitFor()
-          await page.reload()
-          await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
-          await page.getByText('The text is empty or white space only.').waitFor()
-          await page.getByRole('button', { name: 'Load more' }).click()
-          await page.getByRole('link', { name: '4 files' }).waitFor()
-        },
-        // The preview of what cannot be read is a 422.
-        { allowFailures: true },
-      ),
-    )
+  test('a folder and lines are loaded as one, each problem with its file, and shown again later', async () => {
+    await site().world.call('POST', '/v1/domains', { name: 'load-one', model: 'all-minilm-l6-v2' })
+    const lines = '{"id": "n1", "text": "A note about parcels."}\n{"id": "n2", "text": ""}\n'
+    const story = async (page: Page, folder: string) => {
+      await page.getByTestId('folder').setInputFiles(folder)
+      await page
+        .getByTestId('files')
+        .setInputFiles({ name: 'notes.ndjson', mimeType: '', buffer: Buffer.from(lines) })
+      await page.getByText('a document a line', { exact: true }).waitFor()
+      await page.getByRole('button', { name: 'Load into load-one' }).click()
+      // One request for the lines and one for the files.
+      await ended(page, /^\d+-\d+$/)
+      await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
+      await page.getByText('notes.ndjson:2').waitFor()
+      await page.getByText('The text is empty or white space only.').waitFor()
+      await page.getByText('deep/broken.pdf').waitFor()
+      expect(await seriousIn(page)).toEqual([])
+      expect((await documentsOf('load-one')).map(({ id, state }) => `${id} ${state}`)).toEqual([
+        'deep/broken.pdf failed',
+        'deep/hours.txt ready',
+        'n1 ready',
+        'returns.md ready',
+      ])
+      const row = page.getByRole('row', { name: /4 files/ })
+      await row.getByText('done').waitFor()
+      await page.reload()
+      await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
+      await page.getByText('The text is empty or white space only.').waitFor()
+      await page.getByRole('button', { name: 'Load more' }).click()
+      await page.getByRole('link', { name: '4 files' }).waitFor()
+    }
+    const options = { allowFailures: true }
+    const path = '/load?domain=load-one'
+    await withFolder(FILES, (folder) => visit(site(), path, (page) => story(page, folder), options))
   })
 
   test('a text with metadata is pasted, in Chinese, on a phone', async () => {
