@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { hasBrowser, openSite, type Site } from './browser.js'
 import { accessStories, KEY } from './stories/access.js'
 import { compareStories } from './stories/compare.js'
+import { domainsStories } from './stories/domains.js'
 import { shellStories } from './stories/shell.js'
 
 const isHere = hasBrowser()
@@ -9,6 +10,7 @@ const isHere = hasBrowser()
 const STORIES = {
   shell: shellStories,
   compare: compareStories,
+  domains: domainsStories,
 }
 
 describe.skipIf(!isHere)('the web page', () => {

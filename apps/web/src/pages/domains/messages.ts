@@ -1,4 +1,5 @@
 import { defineMessages } from '../../lib/messages.ts'
+import { codeWords } from '../load/code-words.ts'
 
 /** What the list, a domain and a document say. */
 export const domainMessages = defineMessages({
@@ -101,6 +102,8 @@ export const domainMessages = defineMessages({
         '"{name}" and its chunks are deleted from {domain}; no search finds it from then on. This cannot be undone.',
       removed: 'The document was deleted.',
     },
+    /** Why a document failed. */
+    codes: codeWords.en,
     waiting: {
       CANCELLING: 'Its load was cancelled; the document follows in a moment.',
       NO_WORKER: 'No worker is running. Start one, and it goes on.',
@@ -212,6 +215,7 @@ export const domainMessages = defineMessages({
       removeText: '将从 {domain} 中删除“{name}”及其分块，之后不再会被搜到。此操作无法撤销。',
       removed: '文档已删除。',
     },
+    codes: codeWords.zh,
     waiting: {
       CANCELLING: '所属的导入已取消，此文档即将随之取消。',
       NO_WORKER: '没有运行中的工作进程，启动后会继续处理。',

@@ -1,15 +1,15 @@
 import { useMessages } from '../../lib/messages.ts'
-import { codeWords } from '../load/code-words.ts'
 import type { DocumentDetail } from './again.ts'
 import { domainMessages } from './messages.ts'
 
 /** Why a document failed, and what an open one waits for, as sentences. */
 export function useReasons() {
-  const words = useMessages(codeWords)
-  const { t } = useMessages(domainMessages)
+  const { t, has } = useMessages(domainMessages)
   return {
-    errorOf: ({ code, message }: NonNullable<DocumentDetail['error']>): string =>
-      words.has(code) ? words.t(code) : message,
+    errorOf: ({ code, message }: NonNullable<DocumentDetail['error']>): string => {
+      const key = `codes.${code}`
+      return has(key) ? t(key) : message
+    },
     waitingOf: (waiting: NonNullable<DocumentDetail['waiting']>): string =>
       t(`waiting.${waiting.code}`, {
         ahead: waiting.ahead ?? 0,
