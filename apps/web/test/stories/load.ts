@@ -71,7 +71,7 @@ export function loadStories(site: () => Site): void {
       // The first one would fail, in words.
       await page.getByText('The file is damaged.').waitFor()
       await page.getByRole('button', { name: 'Preview returns.md' }).click()
-      await page.getByText('Passage 1').waitFor()
+      await page.getByText('Chunk 1', { exact: true }).waitFor()
       await expect.poll(() => page.locator('[data-chunk="0"]').allTextContents()).toEqual([TEXT])
       await page.getByRole('button', { name: 'Work out the cost' }).click()
       await page.getByTestId('cost').getByText('2 new').waitFor()
@@ -136,7 +136,7 @@ export function loadStories(site: () => Site): void {
         await page.getByText('这不是 JSON 对象').waitFor()
         await page.getByLabel('元数据（可选）').fill('{"team": "客服"}')
         await page.getByLabel('ID（可选）').fill('退货/七天')
-        await page.getByText('1 个段落').waitFor()
+        await page.getByText('1 个分块').waitFor()
         expect(await page.locator('main img').count()).toBe(0)
         expect(await overflowOf(page)).toBe(0)
         await page.getByRole('button', { name: '导入到 load-zh' }).click()
