@@ -1,3 +1,4 @@
+import { domainScenes } from './scenes-domains.mjs'
 import { loadScenes } from './scenes-load.mjs'
 
 // What the screenshots show: an address, and what a person does there first. On the demo's domains.
@@ -8,6 +9,7 @@ const pages = (language) => ({
   load: { path: '/load' },
   ...loadScenes(language),
   domains: { path: '/domains' },
+  ...domainScenes(language),
   recall: { path: '/recall' },
   system: { path: '/system' },
 })

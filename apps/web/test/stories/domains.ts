@@ -220,10 +220,13 @@ export function domainsStories(site: () => Site): void {
         })
         const box = page.getByTestId('documents')
         await box.focus()
-        await page.keyboard.press('End')
+        await expect
+          .poll(async () => {
+            await page.keyboard.press('End')
+            return page.getByRole('link', { name: 'n0699' }).isVisible()
+          })
+          .toBe(true)
         await page.getByText('all 700 loaded').waitFor()
-        await page.keyboard.press('End')
-        await page.getByRole('link', { name: 'n0699' }).waitFor()
         expect(await box.getByRole('row').count()).toBeLessThan(60)
         const refresh = page.getByRole('button', { name: 'Refresh' })
         const retry = page.getByRole('button', { name: 'Try again' })

@@ -1,4 +1,4 @@
-import { computed, ref, shallowRef, triggerRef } from 'vue'
+import { computed, ref, shallowRef } from 'vue'
 import { type Answer, answer, api } from '../../api/client.ts'
 import { useLoad } from '../../lib/load.ts'
 import type { State } from './states.ts'
@@ -36,7 +36,7 @@ const rowOf = ({
 
 /** The documents of a domain by their id, a page at a time. */
 export function useDocumentPages() {
-  const rows = shallowRef<DocumentRow[]>([])
+  const rows = shallowRef<readonly DocumentRow[]>([])
   const cursor = shallowRef<string | null>(null)
   const isBegun = ref(false)
   const of = shallowRef<{ readonly name: string; readonly state: State | '' }>({ name: '', state: '' })
@@ -59,11 +59,8 @@ export function useDocumentPages() {
   async function take(after: string | null, limit: number) {
     const page = await load.run(after, limit)
     if (page === undefined) return
-    if (page.isFirst) rows.value = page.documents
-    else {
-      rows.value.push(...page.documents)
-      triggerRef(rows)
-    }
+    // Another array: who shows them has them as a prop.
+    rows.value = page.isFirst ? page.documents : [...rows.value, ...page.documents]
     cursor.value = page.cursor
     isBegun.value = true
   }
