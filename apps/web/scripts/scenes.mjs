@@ -17,7 +17,8 @@ function searches(language) {
     language === 'en'
       ? { open: 'In its document', why: 'Why not', id: 'Document id', code: 'curl / SQL' }
       : { open: '查看原文', why: '为什么没有', id: '文档 ID', code: 'curl / SQL' }
-  const address = (more) => `/search?${new URLSearchParams({ domain, q, threshold: '0.45', ...more })}`
+  const threshold = language === 'en' ? '0.45' : '0.6'
+  const address = (more) => `/search?${new URLSearchParams({ domain, q, threshold, ...more })}`
   const found = (page) => page.locator('[data-hit]').first().waitFor()
   const press = (name) => async (page) => {
     await found(page)
@@ -30,7 +31,7 @@ function searches(language) {
       path: address({}),
       act: async (page) => {
         await press(words.why)(page)
-        await page.getByLabel(words.id).fill('privacy-overview.md')
+        await page.getByLabel(words.id).fill('delete-account.md')
         await page.keyboard.press('Enter')
         await page.locator('.sentence').waitFor()
       },
