@@ -1,9 +1,12 @@
+import { loadScenes } from './scenes-load.mjs'
+
 // What the screenshots show: an address, and what a person does there first. On the demo's domains.
 const pages = (language) => ({
   compare: { path: '/' },
   search: { path: '/search' },
   ...searches(language),
   load: { path: '/load' },
+  ...loadScenes(language),
   domains: { path: '/domains' },
   recall: { path: '/recall' },
   system: { path: '/system' },
