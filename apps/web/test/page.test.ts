@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { hasBrowser, openSite, type Site } from './browser.js'
 import { accessStories, KEY } from './stories/access.js'
 import { compareStories } from './stories/compare.js'
+import { domainsStories } from './stories/domains.js'
 import { loadStories } from './stories/load.js'
 import { recallStories } from './stories/recall.js'
 import { searchStories } from './stories/search.js'
@@ -13,6 +14,7 @@ const isHere = hasBrowser()
 const STORIES = {
   shell: shellStories,
   compare: compareStories,
+  domains: domainsStories,
   load: loadStories,
   search: searchStories,
   recall: recallStories,

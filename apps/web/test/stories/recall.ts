@@ -35,7 +35,7 @@ export function recallStories(site: () => Site): void {
       await page.getByLabel('Hits that count (K)').fill('1')
       await run.click()
       await page.getByRole('img', { name: /^Questions by grade:.*Miss 1/ }).waitFor()
-      await page.getByText('when does the shop open').first().click()
+      await page.getByRole('region', { name: 'Misses' }).getByText('when does the shop open').click()
       const { body } = await world.call('GET', '/v1/domains/recall-en/golden/runs')
       expect((body.runs as unknown[]).length).toBe(1)
       await page.getByText('What came instead').waitFor()
