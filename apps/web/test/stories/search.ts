@@ -279,12 +279,17 @@ export function searchStories(site: () => Site): void {
         await again.click()
         await page.getByText('The server does not answer.').waitFor()
         await page.unroute('**/search')
+        let release = () => {}
+        const held = new Promise<void>((done) => {
+          release = done
+        })
         await page.route('**/search', async (route) => {
-          await new Promise((done) => setTimeout(done, 3_300))
+          await held
           await route.continue()
         })
         await again.click()
         await page.getByText('Still waiting').waitFor()
+        release()
         await hits(page, 3)
         expect(await page.getByRole('alert').count()).toBe(0)
       },

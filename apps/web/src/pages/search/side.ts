@@ -1,4 +1,4 @@
-import { type ComputedRef, computed, type Ref, ref, watch } from 'vue'
+import { type ComputedRef, computed, onScopeDispose, type Ref, ref, watch } from 'vue'
 import { answer, api, type Domain } from '../../api/client.ts'
 import { useLoad } from '../../lib/load.ts'
 import type { SearchConfig, SearchLink } from './link.ts'
@@ -66,13 +66,17 @@ function useThreshold(
   /** Undefined: the domain's. */
   const chosen = ref(config.value?.threshold)
   let timer: ReturnType<typeof setTimeout> | undefined
+  const begin = () => {
+    clearTimeout(timer)
+    chosen.value = config.value?.threshold
+  }
+  watch(() => config.value?.threshold, begin)
+  // What was moved a moment ago is not for another ranking, and not for another page.
   watch(
-    () => config.value?.threshold,
-    (now) => {
-      clearTimeout(timer)
-      chosen.value = now
-    },
+    () => [config.value?.domain, config.value?.mode, config.value?.fusion, config.value?.rerank].join(),
+    begin,
   )
+  onScopeDispose(() => clearTimeout(timer))
   const own = computed(() => {
     if (domain.value === undefined || config.value === undefined) return null
     return thresholdOf(kind.value, domain.value, rerankerOf(config.value, domain.value))
