@@ -436,6 +436,28 @@ for (const backend of databases().slice(0, 2)) {
         )
         expect(unknown).toEqual({ isCompared: false, exactRanks: [null], missed: [] })
         await engine.close()
+      test('a kind of score that the search does not compute reaches no threshold, and is not shown', async () => {
+        const dense = await why('parcel', { thresholds: { sparse: 0.1 }, threshold: null })
+        expect(dense).toMatchObject({
+          verdict: 'BELOW_THRESHOLD',
+          details: { below: { kind: 'sparse', threshold: 0.1, score: null } },
+        })
+        expect(dense.sentence.en).toContain('this search computes no sparse score')
+        const sparse = await why('parcel', { mode: 'sparse', thresholds: { dense: 0.1 }, threshold: null })
+        expect(sparse).toMatchObject({ details: { below: { kind: 'dense', score: null } } })
+        const shown = await why('refund', { mode: 'sparse', query: 'your card', threshold: null })
+        expect(shown.verdict).toBe('HIT')
+        expect(shown.chunks.map(({ scores }) => Object.keys(scores))).toEqual([['sparse']])
+      })
+
+      test('what falls behind k in a fusion and under its threshold is below it', async () => {
+        const hybrid = { mode: 'hybrid', query: 'lost parcel and your card', k: 1 }
+        expect(await why('refund', { ...hybrid, threshold: 0.9 })).toMatchObject({
+          verdict: 'BELOW_THRESHOLD',
+          details: { below: { kind: 'hybrid', threshold: 0.9, score: expect.any(Number) }, last: null },
+        })
+      })
+
       })
 
       test('by words: no common ones, beaten, and by both cut before the fusion', async () => {

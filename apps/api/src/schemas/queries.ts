@@ -177,14 +177,17 @@ export const explainOut = z.object({
       below: z
         .object({ kind: score, threshold: z.number(), score: z.number() })
         .optional()
-        .describe('BELOW_THRESHOLD'),
+        .describe('BELOW_THRESHOLD; a score of null: it has none of that kind, which reaches no threshold'),
       last: rival.nullable().optional().describe('The last hit'),
       exact: z
         .object({ dense: standing.optional(), sparse: standing.optional() })
         .optional()
         .describe('Where its best chunk is when all are compared'),
       candidates: z.int().optional().describe('Of how many of each kind the fusion was made'),
-      rerankedBy: score.optional().describe('BEATEN: when the hits were reranked by it'),
+      rerankedBy: z
+        .string()
+        .optional()
+        .describe('BEATEN, BELOW_THRESHOLD: what reranked the hits that it was among: a model, or colbert'),
     })
     .describe('What the verdict rests on'),
   chunks: z
