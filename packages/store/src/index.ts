@@ -175,6 +175,7 @@ export {
   forgetQueries,
   insertQueries,
   type LoggedQuery,
+  type LoggedHit,
   listQueries,
   loggedTexts,
   type Percentiles,
