@@ -15,3 +15,14 @@ alter table millrace.queries
   add column top jsonb not null default '[]';
 comment on column millrace.queries.top is
   'The first ten hits as {score, documentId, chunk}; with QUERY_LOG=hash their scores alone.';
+
+-- What is wrong with a filter, before anything is searched with it; null: nothing.
+create function millrace.filter_problem(filter jsonb) returns text
+language plpgsql immutable as $$
+begin
+  perform millrace.compile_filter(filter);
+  return null;
+exception when invalid_parameter_value then -- 22023
+  return sqlerrm;
+end $$;
+comment on function millrace.filter_problem(jsonb) is 'What is wrong with a filter; null: nothing.';

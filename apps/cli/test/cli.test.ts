@@ -235,6 +235,29 @@ describe('the command millrace', () => {
     expect(out).toMatch(/^0\.\d{4} .*\n {2}dense 0\.\d{4}, sparse -, colbert -\n {2}100 % {2}password\n$/)
   })
 
+  test('explain says why, and fails for a document that is not there', async () => {
+    const asked = ['when do parcels arrive?', '--domain', 'docs', '-k', '1']
+    const found = await run(['explain', 'delivery.md', ...asked])
+    expect(found).toMatchObject({ code: 0, out: expect.stringMatching(/^HIT: "delivery.md" is hit 1\.\n/) })
+    const unknown = await run(['explain', 'delivery', ...asked])
+    expect(unknown).toMatchObject({ code: 1, out: expect.stringContaining('there is "delivery.md"') })
+  })
+
+  test('what is wrong with an option is said of the option', async () => {
+    const recall = ['recall', 'docs', '-k']
+    for (const list of ['x', '1,501', '0', '1,,2', Array(11).fill(1).join()]) {
+      const { code, err } = await run([...recall, list])
+      expect([code, err]).toEqual([1, expect.stringContaining('whole numbers from 1 to 500')])
+    }
+    const note = await run(['golden', 'run', 'docs', '--note', 'x'.repeat(2_001)])
+    expect(note).toMatchObject({ code: 1, err: expect.stringMatching(/^INVALID_REQUEST: --note: Too big/) })
+    const fusion = await run(['search', 'x', '--domain', 'docs', '--mode', 'dense', '--fusion', 'nope'])
+    expect(fusion).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^BAD_FUSION: There is no fusion "nope"/),
+    })
+  })
+
   test('domains are created and listed; a name that is taken or cannot be is refused', async () => {
     const created = await run(['domains', 'create', 'faq', '--model', MODEL, '--threshold', '0.3'])
     expect(created).toEqual({ code: 0, out: `created faq (${MODEL})\n`, err: '' })

@@ -35,6 +35,7 @@ import { numberOf, readNumber, readText, writeText } from '../cursor.js'
 import { isExternal, needsVectors } from '../external.js'
 import { type GivenQuestion, sortQuestions } from '../golden/accept.js'
 import { type Comparison, compareRuns } from '../golden/compare.js'
+import { refuseFilters } from '../golden/filters.js'
 import { gradeOf, MISS } from '../golden/grade.js'
 import { DEPTH } from '../golden/metrics.js'
 import { type RunReport, reportOf } from '../golden/report.js'
@@ -92,7 +93,7 @@ export async function addGolden(
   options: { readonly replace: boolean; readonly merge: boolean },
 ): Promise<GoldenSubmission> {
   requireModel(domain)
-  const { accepted, rejected } = sortQuestions(given, {
+  const { accepted, rejected } = sortQuestions(await refuseFilters({ db }, given), {
     limits: settings.limits,
     cleaning: domain.recipe.cleaning.steps,
     merge: options.merge,
