@@ -133,6 +133,27 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       expect((await world.call('DELETE', path)).body).toEqual({ removed: 1 })
     })
 
+    test('with merge a question keeps the documents and the note that it has', async () => {
+      const question = 'when do I get my money back?'
+      await add([{ id: 'money', question, documentId: 'refund', note: 'from the phone' }])
+      const merged = { added: 0, replaced: 1, total: 1, rejected: [] }
+      expect(await add([{ question, documentId: 'hours' }], '?merge=true')).toMatchObject(merged)
+      expect(await add([{ question, documentIds: ['hours', 'refund'] }], '?merge=true')).toMatchObject(merged)
+      expect((await world.call('GET', path)).body.questions).toEqual([
+        { id: 'money', question, documentIds: ['refund', 'hours'], filter: {}, note: 'from the phone' },
+      ])
+      const many = Array.from({ length: 99 }, (_, i) => `d${i}`)
+      const both = [
+        { question, documentIds: many },
+        { question: 'another?', documentId: 'hours' },
+      ]
+      expect(await add(both, '?merge=true')).toMatchObject({
+        added: 1,
+        rejected: [{ index: 0, code: 'TOO_MANY_EXPECTED' }],
+      })
+      expect((await world.call('DELETE', path)).body).toEqual({ removed: 2 })
+    })
+
     test('what is wrong is refused alone and named; a document that is not there is a warning', async () => {
       const { body } = await world.call('POST', path, {
         questions: [

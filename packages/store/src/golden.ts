@@ -38,6 +38,20 @@ export async function lockSet(tx: Tx, domainId: number): Promise<boolean> {
   return found.length > 0
 }
 
+/** What the questions with these hashes have already, by hash in hexadecimal. */
+export async function goldenByHash(
+  on: Session,
+  domainId: number,
+  hashes: readonly Buffer[],
+): Promise<Map<string, Pick<NewQuestion, 'documents' | 'note'>>> {
+  const rows = await on.query<{ hash: string; documents: string[]; note: string | null }>(
+    `select encode(question_hash, 'hex') as hash, documents, note
+     from millrace.golden where domain_id = $1 and question_hash = any($2)`,
+    [domainId, hashes],
+  )
+  return new Map(rows.map(({ hash, ...rest }) => [hash, rest]))
+}
+
 /**
  * Writes questions over those that have their id or ask the same; with `replace` over the whole set. Undefined when the
  * domain is gone.

@@ -76,7 +76,8 @@ export const goldenRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       const { questions, csv } = request.body
       const given: GivenQuestion[] =
         csv === undefined ? (questions ?? []).map(checkQuestion) : readQuestions(csv)
-      const options = { replace: request.query.replace === true, merge: csv !== undefined }
+      const keep = request.query.merge === true
+      const options = { replace: request.query.replace === true, merge: csv !== undefined || keep, keep }
       const { rejected, missing, ...done } = await addGolden(deps, domain, given, options)
       return { ...done, rejected: [...rejected], missing: [...missing] }
     },

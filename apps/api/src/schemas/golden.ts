@@ -36,6 +36,11 @@ export const goldenQuery = z.strictObject({
     .transform((value) => value === 'true')
     .optional()
     .describe('true: what is not in it goes'),
+  merge: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional()
+    .describe('true: documents join those that the same question has'),
 })
 export const goldenOut = z.object({
   accepted: z.int(),
