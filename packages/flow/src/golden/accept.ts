@@ -20,7 +20,7 @@ export interface SubmittedQuestion {
 /** A question, or why there is none at its place. */
 export type GivenQuestion =
   | { readonly index: number; readonly question: SubmittedQuestion }
-  | { readonly index: number; readonly refusal: Reason }
+  | { readonly index: number; readonly id?: string | undefined; readonly refusal: Reason }
 
 export interface SortedQuestions {
   readonly accepted: readonly NewQuestion[]
@@ -54,7 +54,7 @@ export function sortQuestions(given: readonly GivenQuestion[], options: AcceptOp
   for (const one of given) {
     const { index } = one
     const made = 'refusal' in one ? one.refusal : acceptOne(one.question, options)
-    const id = 'refusal' in one ? undefined : one.question.id
+    const id = 'refusal' in one ? one.id : one.question.id
     const refuse = (reason: Reason) =>
       rejected.push({
         index,
@@ -202,7 +202,7 @@ function refuseNote(note: string | null | undefined): Reason | undefined {
 
 const FILTER_CHARS_MAX = 10_000
 
-/** What can be told without the database; what only that can tell makes the question fail in a run. */
+/** What can be told without the database; the rest is refused before (`refuseFilters`). */
 function refuseFilter(filter: Readonly<Record<string, unknown>>): Reason | undefined {
   try {
     // Also of its depth, before anything walks through it.

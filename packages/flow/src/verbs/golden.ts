@@ -43,6 +43,7 @@ import {
   sortQuestions,
 } from '../golden/accept.js'
 import { type Comparison, compareRuns } from '../golden/compare.js'
+import { refuseFilters } from '../golden/filters.js'
 import { gradeOf, MISS } from '../golden/grade.js'
 import { DEPTH } from '../golden/metrics.js'
 import { type RunReport, reportOf } from '../golden/report.js'
@@ -102,10 +103,11 @@ export async function addGolden(
 ): Promise<GoldenSubmission> {
   requireModel(domain)
   const accept = { limits: settings.limits, cleaning: domain.recipe.cleaning.steps, merge: options.merge }
-  const sorted = sortQuestions(given, accept)
+  const checked = await refuseFilters({ db }, given)
+  const sorted = sortQuestions(checked, accept)
   requireSome(given, sorted)
   const { sort, written } = await db.transact(async (tx) => {
-    const sort = options.keep === true ? await besideThere(tx, domain, given, accept, sorted) : sorted
+    const sort = options.keep === true ? await besideThere(tx, domain, checked, accept, sorted) : sorted
     const written = await putGolden(tx, domain.id, sort.accepted, options.replace)
     if (written === undefined) throw unknownDomain(domain.name)
     if (written.total > QUESTIONS_MAX) throw tooMany(written.total)
