@@ -194,6 +194,7 @@ export {
   sampleVectors,
 } from './recall.js'
 export type {
+  CountedWords,
   DocumentState,
   IngestionState,
   LayoutPart,

@@ -31,6 +31,8 @@ export type StorageForm = 'full' | 'half' | 'sq8' | 'sq4' | 'binary'
 export type TextOutput = 'dense' | 'sparse' | 'colbert'
 /** What sparse is: weights that the model has learned, or BM25 over its token ids. */
 export type Lexical = 'learned' | 'bm25'
+/** What bm25 counts: every word, or the model's own tokens alone, as generations have it that were made before. */
+export type CountedWords = 'terms' | 'tokens'
 export type ScoreKind = 'dense' | 'sparse' | 'hybrid' | 'colbert' | 'rerank'
 export type SearchMode = 'dense' | 'sparse' | 'hybrid'
 

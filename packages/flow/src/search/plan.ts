@@ -69,6 +69,6 @@ export function planOf(engine: Engine, domain: Domain, request: SearchRequest): 
     levels:
       own != null ? { by: rankedBy, levels: own } : dense != null ? { by: 'dense', levels: dense } : null,
     filter,
-    outputs: outputsFor(wanted, domain.lexical),
+    outputs: outputsFor(wanted, domain),
   }
 }
