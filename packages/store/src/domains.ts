@@ -175,9 +175,9 @@ function setBands(on: Session, domainId: number, bands: readonly BandChange[]): 
      from jsonb_to_recordset($2) as n (score text, recipe text, threshold real, levels jsonb, chosen boolean)
      on conflict (domain_id, score, recipe) do update set
        threshold = case when (select e ? 'threshold' from jsonb_array_elements($2) e
-         where e ->> 'score' = excluded.score) then excluded.threshold else b.threshold end,
+         where e ->> 'score' = excluded.score and e ->> 'recipe' = excluded.recipe) then excluded.threshold else b.threshold end,
        levels = case when (select e ? 'levels' from jsonb_array_elements($2) e
-         where e ->> 'score' = excluded.score) then excluded.levels else b.levels end,
+         where e ->> 'score' = excluded.score and e ->> 'recipe' = excluded.recipe) then excluded.levels else b.levels end,
        chosen = excluded.chosen, set_at = now()`,
     [domainId, JSON.stringify(bands)],
   )

@@ -196,6 +196,7 @@ export {
 export type {
   CountedWords,
   DocumentState,
+  FusionRow,
   IngestionState,
   LayoutPart,
   LevelRow,
@@ -211,10 +212,10 @@ export type {
 } from './schema.js'
 export {
   type FoundHit,
-  type FusionRow,
   findHits,
   type HitQuery,
   type Nothing,
+  readFilter,
   whyNothing,
 } from './search.js'
 export {
