@@ -149,22 +149,32 @@ export async function countWords(
   const changed = folded.filter((text, i) => text !== texts[i])
   const anew = await tokenizer.encode(changed)
   let next = 0
-  const counts: SparseVector[] = []
-  for (const [i, text] of folded.entries()) {
-    const all = (text === texts[i] ? encoded[i] : anew[next++]) ?? new Int32Array()
-    const ids = all.subarray(0, most)
-    const isSpelled = !ids.some((id) => id === tokenizer.unknownId || tokenizer.isLetter(id))
+  const ids = folded.map((text, i) =>
+    ((text === texts[i] ? encoded[i] : anew[next++]) ?? new Int32Array()).subarray(0, most),
+  )
+  const count = async (text: string, own: Int32Array): Promise<SparseVector> => {
+    const isSpelled = !own.some((id) => id === tokenizer.unknownId || tokenizer.isLetter(id))
     if (isSpelled && !HAS_SPACELESS.test(text)) {
-      const isCharacter = Array.from(ids, tokenizer.isIdeograph)
-      counts.push(countUnits({ ids, isCharacter, starts: ids, ends: ids }))
-    } else {
-      const spans = await tokenizer.spans(text)
-      const cut = { ids, starts: spans.starts.subarray(0, most), ends: spans.ends.subarray(0, most) }
-      counts.push(countUnits(unitsOf(text, cut, tokenizer)))
+      return countUnits({
+        ids: own,
+        isCharacter: Array.from(own, tokenizer.isIdeograph),
+        starts: own,
+        ends: own,
+      })
     }
+    const { starts, ends } = await tokenizer.spans(text)
+    return countUnits(unitsOf(text, { ids: own, starts, ends }, tokenizer))
+  }
+  const counts: SparseVector[] = []
+  for (let from = 0; from < folded.length; from += AT_A_TIME) {
+    const some = folded.slice(from, from + AT_A_TIME)
+    counts.push(...(await Promise.all(some.map((text, i) => count(text, ids[from + i] ?? new Int32Array())))))
   }
   return counts
 }
+
+/** Texts whose places are read at a time: each holds an object a token until it is read. */
+const AT_A_TIME = 8
 
 /** Where the terms of a text are in it, in UTF-16 code units: each list has an element a term, in order. */
 export interface TermPlaces extends TokenSpans {
