@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases } from './support/backends.js'
@@ -142,6 +143,23 @@ for (const backend of databases().slice(0, 2)) {
       expect((await change({ scores: { hybrid: { threshold: null } } })).stale).toEqual([])
       await change({ search: { fusion: null } })
       await change({ scores: { hybrid: { threshold: null } } })
+    })
+
+    test('one that was set before fusions were recorded is that of the fusion of the domain', async () => {
+      const migration = await readFile(new URL('../migrations/0018_fusions.sql', import.meta.url), 'utf8')
+      const [update] = /^update millrace\.bands[^;]*;/m.exec(migration) ?? []
+      const { db } = world.running.backends
+      for (const fusion of [null, 'rrf', 'm3-mldr', HALVES, { method: 'rrf', k: 7 }]) {
+        await change({ search: { fusion }, scores: { hybrid: { threshold: 0.25 } } })
+        await db.query(
+          `delete from millrace.bands where score = 'hybrid' and threshold is distinct from 0.25`,
+        )
+        await db.query(`update millrace.bands set recipe = split_part(recipe, ' ', 1) where score = 'hybrid'`)
+        await db.query(String(update))
+        expect(await found({ mode: 'hybrid' })).toMatchObject({ threshold: 0.25, staleThreshold: null })
+        await db.query(`delete from millrace.bands where score = 'hybrid'`)
+      }
+      await change({ search: { fusion: null } })
     })
 
     test('a threshold that is the score as it is shown keeps the hit', async () => {
