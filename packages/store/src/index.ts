@@ -198,7 +198,9 @@ export {
   sampleVectors,
 } from './recall.js'
 export type {
+  CountedWords,
   DocumentState,
+  FusionRow,
   IngestionState,
   LayoutPart,
   LevelRow,
@@ -214,10 +216,10 @@ export type {
 } from './schema.js'
 export {
   type FoundHit,
-  type FusionRow,
   findHits,
   type HitQuery,
   type Nothing,
+  readFilter,
   whyNothing,
 } from './search.js'
 export {

@@ -17,6 +17,7 @@ import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import {
   type hitOut,
+  k,
   type resultOut,
   searchIn,
   searchOut,
@@ -43,15 +44,23 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
     async (request) => {
       const language = languageOf(request)
-      const { requests, isOne } = requestsOf(request.body, bounded)
-      const { domain, outcomes } = await searchNamed(deps, request.params.name, requests)
-      if (!isOne) return { results: outcomes.map((outcome) => showOutcome(outcome, language)) }
+      const { name } = request.params
+      const { query, vector, queries, explain, ...options } = request.body
+      if (queries !== undefined) {
+        const asked = queries.map((one, i) => requestOf(options, one, `queries/${i}`, bounded))
+        const { outcomes } = await searchNamed(deps, name, asked.filter(isRequest), options)
+        const next = outcomes.values()
+        const results = asked.flatMap((one) => (isRequest(one) ? (next.next().value ?? []) : one))
+        return { results: results.map((outcome) => showOutcome(outcome, language)) }
+      }
+      const asked =
+        vector === undefined ? { ...options, query: bounded('query', query ?? '') } : { ...options, vector }
+      const { domain, outcomes } = await searchNamed(deps, name, [asked])
       const [outcome] = outcomes
       if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')
       if ('error' in outcome) throw outcome.error
       const shown = showResult(outcome, language)
-      const [asked] = requests
-      if (request.body.explain !== true || asked === undefined) return shown
+      if (explain !== true) return shown
       const { isCompared, exactRanks, missed } = await explainSearch(deps, domain, asked, outcome)
       return {
         ...shown,
@@ -88,23 +97,41 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   )
 }
 
-type Body = z.infer<typeof searchIn>
+type Options = Omit<z.infer<typeof searchIn>, 'query' | 'vector' | 'queries' | 'explain'>
+type Queries = NonNullable<z.infer<typeof searchIn>['queries']>
 
-/** One search or several, each with what is said for all. */
-function requestsOf(
-  { query, vector, queries, explain: _explain, ...options }: Body,
+/** One of several searches, with what is said for all; or what is wrong with it alone. */
+function requestOf(
+  options: Options,
+  one: Queries[number],
+  field: string,
   bounded: (field: string, text: string) => string,
-): { readonly requests: SearchRequest[]; readonly isOne: boolean } {
-  const given = queries ?? [vector === undefined ? { query } : { vector }]
-  const requests = given.map((one, i): SearchRequest => {
-    const field = queries === undefined ? 'query' : `queries/${i}`
-    if (typeof one === 'string') return { ...options, query: bounded(field, one) }
-    const { query: text, vector: numbers, ...own } = one as { query?: string; vector?: unknown[]; k?: number }
-    const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
-    const sought = numbers === undefined ? { query: bounded(field, text ?? '') } : { vector: numbers }
-    return { ...options, ...said, ...sought }
+): SearchRequest | { readonly error: CodedError } {
+  const { query, vector, ...own }: Exclude<Queries[number], string> =
+    typeof one === 'string' ? { query: one } : one
+  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+  try {
+    if (own.k !== undefined) boundedK(`${field}/k`, own.k)
+    return vector === undefined
+      ? { ...options, ...said, query: bounded(field, query ?? '') }
+      : { ...options, ...said, vector }
+  } catch (error) {
+    if (error instanceof CodedError) return { error }
+    throw error
+  }
+}
+
+const isRequest = (one: SearchRequest | { readonly error: CodedError }): one is SearchRequest =>
+  !('error' in one)
+
+/** @throws CodedError INVALID_REQUEST */
+function boundedK(field: string, value: unknown): void {
+  const { success, error } = k.safeParse(value)
+  if (success) return
+  throw new CodedError('INVALID_REQUEST', `${field}: ${error.issues[0]?.message}`, {
+    hint: `k is a whole number from 1 to ${k.maxValue}`,
+    details: [{ path: field, value }],
   })
-  return { requests, isOne: queries === undefined }
 }
 
 /** @throws CodedError INVALID_REQUEST for a text that is longer than queries may be */

@@ -84,8 +84,9 @@ export function decideRetrieval(
   const reranker = rerank === null || rerank.by === 'colbert' ? undefined : engine.manifest(rerank.by)
   if (reranker !== undefined) requireReranker(reranker)
   const rankedBy = rerank === null ? mode : rerank.by === 'colbert' ? 'colbert' : 'rerank'
-  const band = bandOf(domain, rankedBy, reranker === undefined ? undefined : identityOf(reranker))
-  checkThreshold(rankedBy, wishes.threshold)
+  const made = { fusion: weights, reranker: reranker === undefined ? undefined : identityOf(reranker) }
+  const band = bandOf(domain, rankedBy, made)
+  checkThreshold(domain, rankedBy, wishes.threshold, made)
   return {
     settings: {
       mode,

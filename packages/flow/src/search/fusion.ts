@@ -82,6 +82,17 @@ export function checkAsked(
   })
 }
 
+/** Whether hits are put in order by colbert too. */
+export const isTriple = (fusion: Fusion | undefined): boolean =>
+  fusion?.method === 'weighted' && (fusion.colbert ?? 0) > 0
+
+/** The same text for the same fusion; SQL reads it as jsonb (millrace.hybrid_band). */
+export const fusionKey = (fusion: Fusion): string => {
+  if (fusion.method === 'rrf') return JSON.stringify({ method: 'rrf', k: fusion.k })
+  const { dense, sparse, colbert = 0 } = fusion
+  return JSON.stringify({ method: 'weighted', dense, sparse, ...(colbert > 0 ? { colbert } : {}) })
+}
+
 const badFusion = (message: string, fusion: unknown): CodedError =>
   new CodedError('BAD_FUSION', message, {
     hint: `Take one of ${Object.keys(FUSIONS).join(', ')}, {"method": "rrf", "k": 60}, or {"method": "weighted"} with dense, sparse and colbert of 0 or more, not all 0`,

@@ -169,7 +169,7 @@ async function compare(
   if (mode !== 'sparse') outputs.push('dense')
   if (mode !== 'dense') outputs.push('sparse')
   const [query] = await embedQueries(deps, domain, [request.query], {
-    outputs: outputsFor(outputs, domain.lexical),
+    outputs: outputsFor(outputs, domain),
   })
   if (query === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
   if ('error' in query) throw query.error
