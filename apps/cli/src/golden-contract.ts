@@ -103,8 +103,8 @@ export const recallSchema = z.object({
   sampled: z.number(),
   vectors: z.number(),
   index: z.object({ m: z.number(), efConstruction: z.number(), efSearch: z.number() }).nullable(),
-  recall: z.array(z.object({ k: z.number(), recall: z.number().nullable() })),
-  latencyMs: z.object({ index: latency.nullable(), exact: latency }),
+  recall: z.array(z.object({ k: z.number(), recall: z.number().nullable(), latencyMs: latency.nullable() })),
+  latencyMs: z.object({ exact: latency }),
   notes: z.array(z.string()),
 })
 export type RecallReport = z.infer<typeof recallSchema>

@@ -193,11 +193,15 @@ export function showRecall(report: RecallReport): string {
     index === null
       ? 'index: none\n'
       : `index: HNSW, m ${index.m}, ef_construction ${index.efConstruction}, ef_search ${index.efSearch}\n`,
-    table(report.recall.map(({ k, recall }) => [`recall@${k}`, recall === null ? '' : share(recall)])),
     table([
-      ['', 'p50 ms', 'p95 ms'],
-      ...(latencyMs.index === null ? [] : [['index', ms(latencyMs.index.p50), ms(latencyMs.index.p95)]]),
-      ['exact', ms(latencyMs.exact.p50), ms(latencyMs.exact.p95)],
+      ['', 'recall', 'p50 ms', 'p95 ms'],
+      ...report.recall.map((at) => [
+        `k ${at.k}`,
+        at.recall === null ? '' : share(at.recall),
+        ms(at.latencyMs?.p50),
+        ms(at.latencyMs?.p95),
+      ]),
+      ['exact', '', ms(latencyMs.exact.p50), ms(latencyMs.exact.p95)],
     ]),
     ...report.notes.map((note) => `${note}\n`),
   ].join('')

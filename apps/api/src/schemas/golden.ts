@@ -230,6 +230,13 @@ export const recallQuery = z.strictObject({
     .max(1_000)
     .optional()
     .describe('Instead of what a search of the domain has'),
+  candidates: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe('How many are looked at closely, instead of what a search of the domain has'),
 })
 const latency = z.object({ p50: z.number().nullable(), p95: z.number().nullable() })
 export const recallOut = z.object({
@@ -242,10 +249,18 @@ export const recallOut = z.object({
     .nullable()
     .describe('null: there is none, and search is exact'),
   recall: z
-    .array(z.object({ k: z.int(), recall: z.number().nullable() }))
-    .describe('Mean share of the true nearest k that are found'),
+    .array(
+      z.object({
+        k: z.int(),
+        recall: z.number().nullable(),
+        latencyMs: latency.nullable().describe('Of a search for k; null where search is exact'),
+      }),
+    )
+    .describe('Mean share of the true nearest k that a search for k finds'),
   latencyMs: z
-    .object({ index: latency.nullable(), exact: latency })
-    .describe('In the database; without the embedding of a query and the way'),
+    .object({ exact: latency })
+    .describe(
+      'Of exact search for the largest k; in the database, without the embedding of a query and the way',
+    ),
   notes: z.array(z.string()),
 })

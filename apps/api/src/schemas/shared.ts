@@ -22,6 +22,11 @@ export const efSearch = z
   .min(1)
   .max(1_000)
   .describe('Vectors that the index looks at; more: slower, and misses less')
+export const candidates = z
+  .int()
+  .min(1)
+  .max(10_000)
+  .describe('By meaning, how many are looked at closely: of sq8, sq4 and binary those that their bits find')
 export const leastScore = z.number().nullable().describe('Least score of a hit; null: no cut')
 export const levels = z.array(
   z.object({
