@@ -101,6 +101,52 @@ for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
       expect(hits[3]?.scores).not.toHaveProperty('colbert')
     })
 
+    test('several domains, of which one keeps signs: all scores are of the same kind', async () => {
+      const { body } = await world.call('POST', '/v1/search', {
+        domains: ['kept', 'computed'],
+        query: QUERY,
+        k: 8,
+        rerank: { by: 'colbert' },
+      })
+      const hits = body.hits as (Hit & { domain: string })[]
+      const of = (domain: string) => hits.filter((hit) => hit.domain === domain).map(({ score }) => score)
+      expect(of('kept')).toHaveLength(4)
+      expect(of('kept')).toEqual(of('computed'))
+    })
+
+    test('a hit that was not reranked has the level of its similarity', async () => {
+      const { body } = await world.call('POST', '/v1/domains/computed/search', {
+        query: QUERY,
+        k: 3,
+        rerank: { by: 'counting', top: 1 },
+      })
+      const hits = body.hits as { rankedBy: string; levelKey: string | null }[]
+      expect(hits.map(({ rankedBy }) => rankedBy)).toEqual(['rerank', 'dense', 'dense'])
+      expect(hits.slice(1).map(({ levelKey }) => levelKey)).not.toContain(null)
+    })
+
+    test('a threshold of a reranker is told when that is gone, and can be taken away', async () => {
+      const change = async (body: object) =>
+        (await world.call('PATCH', '/v1/domains/computed', body)).body as unknown as {
+          readonly scores?: { readonly rerank?: { readonly threshold: number | null } }
+          readonly staleThresholds?: readonly object[]
+          readonly error?: { readonly code: string }
+        }
+      const set = await change({
+        search: { rerank: { by: 'counting' } },
+        scores: { rerank: { threshold: 0.5 } },
+      })
+      expect([set.scores?.rerank?.threshold, set.staleThresholds]).toEqual([0.5, []])
+      const without = await change({ search: { rerank: null } })
+      expect(without.staleThresholds).toMatchObject([{ score: 'rerank', threshold: 0.5 }])
+      const { body } = await world.call('GET', '/v1/domains/computed')
+      expect(body.staleThresholds).toEqual(without.staleThresholds)
+      expect((await change({ scores: { rerank: { threshold: 0.4 } } })).error?.code).toBe('NO_RERANKER')
+      expect((await change({ scores: { rerank: { threshold: null } } })).staleThresholds).toEqual([])
+      expect((await change({ search: { rerank: { by: 'counting' } } })).scores?.rerank?.threshold).toBeNull()
+      await change({ search: { rerank: null } })
+    })
+
     test('colbert: by the signs that are kept, where the domain keeps them', async () => {
       const { generationId } = await findDomain({ db }, 'kept')
       const hashes = await db.query<{ hash: Buffer; text: string }>(
@@ -144,6 +190,39 @@ for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
       hits.forEach((hit, i) => {
         expect(hit).toMatchObject({ rankedBy: 'rerank', score: expect.closeTo(wanted[i]?.score ?? 0, 4) })
       })
+    })
+
+    test('what a reranker cut, or put behind others, is told with its score and its name', async () => {
+      const rerank = { by: 'counting' }
+      const all = (await search('kept', { k: 4, rerank })).hits
+      const last = all[3]
+      const why = async (more: object) => {
+        const asked = { query: QUERY, documentId: last?.documentId, ...more }
+        return (await world.call('POST', '/v1/domains/kept/explain', asked)).body
+      }
+      expect(await why({ k: 1, rerank, threshold: 0.999 })).toMatchObject({
+        verdict: 'BELOW_THRESHOLD',
+        details: {
+          below: { kind: 'rerank', threshold: 0.999, score: expect.closeTo(last?.score ?? 0, 5) },
+          rerankedBy: 'counting',
+        },
+      })
+      const beaten = await why({ k: 1, rerank, threshold: null })
+      expect(beaten).toMatchObject({ verdict: 'BEATEN', details: { rank: 4, rerankedBy: 'counting' } })
+      expect((beaten.sentence as { en: string }).en).toContain('counting has reranked the hits')
+      // With a threshold only what is reranked can be a hit.
+      const plain = (await search('kept', { k: 4, rerank: null })).hits
+      const behind = await why({
+        documentId: plain[2]?.documentId,
+        k: 4,
+        rerank: { by: 'counting', top: 1 },
+        threshold: 0,
+      })
+      expect(behind).toMatchObject({
+        verdict: 'BELOW_THRESHOLD',
+        details: { below: { kind: 'rerank', threshold: 0, score: null } },
+      })
+      expect((behind.sentence as { en: string }).en).toContain('counting did not rerank it')
     })
 
     test.each([

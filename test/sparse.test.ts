@@ -124,6 +124,75 @@ for (const backend of kinds) {
       expect(await search('en', 'xylophone')).toEqual([])
     })
 
+    test('exact words are found in every language, as they are written or in another case', async () => {
+      const written = {
+        phone: '我的 iPhone 屏幕坏了',
+        code: '出现错误 ERR-4512X',
+        coffee: 'Le café est fermé',
+        moscow: 'Поезд «Москва» опаздывает',
+        refund: '환불 신청은 여기에서',
+        arabic: 'طلب استرداد المبلغ',
+        thai: 'ฉันต้องการคืนเงินภายในสิบวัน',
+        emoji: '很好 👍 谢谢',
+        singer: '歌手欧阳娜娜的演出',
+        rare: '我们在𠮷野家吃饭',
+      }
+      const words = {
+        iphone: 'phone',
+        'err-4512x': 'code',
+        CAFÉ: 'coffee',
+        москва: 'moscow',
+        환불: 'refund',
+        استرداد: 'arabic',
+        คืนเงิน: 'thai',
+        '👍': 'emoji',
+        欧阳娜娜: 'singer',
+        𠮷野家: 'rare',
+      }
+      for (const [name, model] of [
+        ['words-zh', 'bge-small-zh-v1.5'],
+        ['words-en', 'all-minilm-l6-v2'],
+      ] as const) {
+        await create(name, model)
+        await ingest(name, written)
+        for (const [word, id] of Object.entries(words)) {
+          expect({ name, word, first: (await search(name, word))[0]?.[0] }).toEqual({ name, word, first: id })
+        }
+      }
+      const { body } = await world.call('POST', '/v1/embed', {
+        domain: 'words-zh',
+        texts: ['iPhone 👍'],
+        outputs: ['sparse'],
+        sql: true,
+      })
+      const [text] = body.texts as { sql: { terms: string } }[]
+      const rows = await db.query<{ document_id: string }>(
+        `select document_id from millrace.sparse_search('words-zh', $1::sparsevec, 3)`,
+        [text?.sql.terms],
+      )
+      expect(rows.map((row) => row.document_id).sort()).toEqual(['emoji', 'phone'])
+    })
+
+    test('a generation that was made before is searched as it was made', async () => {
+      await world.call('POST', '/v1/domains', { name: 'before', model: 'bge-small-zh-v1.5' })
+      await db.query(`update millrace.generations set counted = 'tokens' where id = $1`, [
+        await generation('before'),
+      ])
+      const path = '/v1/domains/before/documents'
+      const documents = [{ id: 'phone', text: '我的 iPhone 屏幕坏了' }]
+      await world.finished((await world.client.post(path, { documents }, submissionSchema)).ingestion)
+      const { body } = await world.call('POST', '/v1/embed', {
+        domain: 'before',
+        texts: ['屏幕 iPhone'],
+        outputs: ['sparse'],
+      })
+      const [text] = body.texts as { sparse: Record<string, number> }[]
+      const tokens = await embedded('bge-small-zh-v1.5', '屏幕 iPhone', ['tokens'])
+      expect(Object.keys(text?.sparse ?? {}).map(Number)).toEqual([...(tokens.terms?.ids ?? [])])
+      expect((await search('before', '屏幕'))[0]?.[0]).toBe('phone')
+      expect(await search('before', 'iPhone')).toEqual([])
+    })
+
     test('a rare word counts more than a frequent one that is there four times', async () => {
       const hits = await search('en', 'card parcel')
       expect(hits[0]?.[0]).toBe('parcel')

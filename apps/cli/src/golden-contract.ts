@@ -11,6 +11,7 @@ export const addedSchema = z.object({
   accepted: z.number(),
   added: z.number(),
   replaced: z.number(),
+  unchanged: z.number(),
   removed: z.number(),
   total: z.number(),
   rejected: z.array(z.object({ index: z.number(), code: z.string(), message: z.string() })),
@@ -91,6 +92,7 @@ export const comparisonSchema = z.object({
   removed: listed,
   changed: listed,
   unmeasured: listed,
+  lost: listed,
 })
 export type GoldenComparison = z.infer<typeof comparisonSchema>
 

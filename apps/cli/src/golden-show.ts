@@ -122,7 +122,7 @@ export function showRuns(runs: readonly GoldenRun[]): string {
 }
 
 export function showComparison(comparison: GoldenComparison): string {
-  const { before, after, common, metrics, worse, better, sameQuestions } = comparison
+  const { before, after, common, metrics, worse, better, lost, sameQuestions } = comparison
   const others = (['added', 'removed', 'changed', 'unmeasured'] as const).filter(
     (name) => comparison[name].total > 0,
   )
@@ -136,6 +136,7 @@ export function showComparison(comparison: GoldenComparison): string {
     metrics.before === null || metrics.after === null
       ? ''
       : changes(before.id, after.id, metrics.before, metrics.after),
+    lostOf(lost),
     movedOf('worse', worse),
     movedOf('better', better),
   ].join('')
@@ -168,13 +169,20 @@ function movedOf(how: string, { total, first }: GoldenComparison['worse']): stri
   return `${count(total)} ${how}:\n${indented([['question', 'before', 'after'], ...rows])}${more(total, shown.length)}`
 }
 
-/** The metrics that fell by more than `maxDrop`, in words. */
-export function worsened({ metrics }: GoldenComparison, maxDrop: number): string[] {
+function lostOf({ total, first }: GoldenComparison['lost']): string {
+  if (total === 0) return ''
+  const shown = first.slice(0, LISTED)
+  const rows = shown.map(({ question }) => [short(question)])
+  return `${count(total)} measured before and not now:\n${indented(rows)}${more(total, shown.length)}`
+}
+
+/** What got worse, in words: metrics that fell by more than `maxDrop`, and questions that cannot be measured any more. */
+export function worsened({ metrics, lost }: GoldenComparison, maxDrop: number): string[] {
   const { before, after } = metrics
-  if (before === null || after === null) return []
-  return METRICS.filter((name) => before[name] - after[name] > maxDrop + ROUNDING).map(
-    (name) => `${NAMES[name]} fell by ${share(before[name] - after[name])}`,
-  )
+  const gone = lost.total === 0 ? [] : [`${count(lost.total, 'question')} measured before and not now`]
+  if (before === null || after === null) return gone
+  const fell = METRICS.filter((name) => before[name] - after[name] > maxDrop + ROUNDING)
+  return [...fell.map((name) => `${NAMES[name]} fell by ${share(before[name] - after[name])}`), ...gone]
 }
 
 export function showRecall(report: RecallReport): string {

@@ -4,6 +4,7 @@ import type { CountMessage, CountReply, TermSpans } from './counter.js'
 import { toPlain } from './plain.js'
 import { countTerms, pairTerms } from './terms.js'
 import { openTokenizer, type Tokenizer } from './tokenizer.js'
+import { countWords, placeWords } from './words.js'
 
 // The entry of the thread that counts tokens; counter.ts starts it.
 if (parentPort === null)
@@ -28,10 +29,14 @@ async function answer({ id, dir, texts, terms, spans }: CountMessage): Promise<C
     const { before, after } = tokenizer.special
     const special = before.length + after.length
     const encoded = await tokenizer.encode(texts)
+    const most = terms.tokensMax - special
     return {
       id,
       counts: encoded.map((ids) => ids.length + special),
-      terms: encoded.map((ids) => countTerms(ids.subarray(0, terms.tokensMax - special), tokenizer)),
+      terms:
+        terms.as === 'terms'
+          ? await countWords(tokenizer, texts, encoded, most)
+          : encoded.map((ids) => countTerms(ids.subarray(0, most), tokenizer)),
       special,
     }
   } catch (error) {
@@ -44,7 +49,8 @@ async function spansIn(tokenizer: Tokenizer, texts: readonly string[]): Promise<
   const found: TermSpans[] = []
   for (const text of texts) {
     const spans = await tokenizer.spans(text)
-    found.push({ ...spans, pairs: pairTerms(spans.ids, tokenizer) })
+    const words = await placeWords(tokenizer, text)
+    found.push({ ...spans, pairs: pairTerms(spans.ids, tokenizer), words })
   }
   return found
 }

@@ -1,9 +1,9 @@
 import { Worker } from 'node:worker_threads'
 import { CodedError, messageOf } from '@millrace/errors'
-import type { SparseVector } from './outputs.js'
+import type { CountedOutput, SparseVector } from './outputs.js'
 import { fromPlain } from './plain.js'
 import type { PlainError } from './protocol.js'
-import type { TokenSpans } from './spans.js'
+import type { TermPlaces } from './words.js'
 
 export interface CountMessage {
   readonly id: number
@@ -11,15 +11,15 @@ export interface CountMessage {
   readonly dir: string
   readonly texts: readonly string[]
   /** Count terms too, of so many tokens at most, special ones included. */
-  readonly terms?: { readonly tokensMax: number }
+  readonly terms?: { readonly tokensMax: number; readonly as: CountedOutput }
   /** Say where the tokens are, and nothing else. */
   readonly spans?: true
 }
 
-/** Where the terms of a text are in it. */
-export interface TermSpans extends TokenSpans {
-  /** The term of a token and the one after it, -1 where they are none: `countTerms`. */
-  readonly pairs: Int32Array
+/** Where the tokens of a text are in it, with the terms that `countTerms` makes of them. */
+export interface TermSpans extends TermPlaces {
+  /** Where those terms are that `countWords` counts. */
+  readonly words: TermPlaces
 }
 
 /** Tokens of each text, special ones included, and where terms were asked for also those; or spans alone. */
@@ -40,7 +40,11 @@ export interface Counter {
   /** @throws CodedError INVALID_TOKENIZER, ENGINE_CRASHED and ENGINE_CLOSED (retryable) */
   count(dir: string, texts: readonly string[]): Promise<number[]>
   /** @throws the same */
-  terms(dir: string, texts: readonly string[], tokensMax: number): Promise<Required<Omit<Counts, 'spans'>>>
+  terms(
+    dir: string,
+    texts: readonly string[],
+    how: { readonly tokensMax: number; readonly as: CountedOutput },
+  ): Promise<Required<Omit<Counts, 'spans'>>>
   /** @throws the same */
   spans(dir: string, texts: readonly string[]): Promise<readonly TermSpans[]>
   close(): Promise<void>
@@ -106,8 +110,8 @@ export function createCounter(): Counter {
 
   return {
     count: async (dir, texts) => [...(await ask({ dir, texts })).counts],
-    terms: async (dir, texts, tokensMax) => {
-      const { counts, terms = [], special = 0 } = await ask({ dir, texts, terms: { tokensMax } })
+    terms: async (dir, texts, how) => {
+      const { counts, terms = [], special = 0 } = await ask({ dir, texts, terms: how })
       return { counts, terms, special }
     },
     spans: async (dir, texts) => (await ask({ dir, texts, spans: true })).spans ?? [],

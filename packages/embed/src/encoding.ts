@@ -1,7 +1,7 @@
 import { CodedError } from '@millrace/errors'
 import type { EmbedRequest } from './contract.js'
 import type { ModelManifest } from './manifest.js'
-import type { Encoding } from './outputs.js'
+import { type Encoding, isCounted } from './outputs.js'
 import { requireEmbedder } from './reranked.js'
 
 /** Room for the special tokens and some of the text. */
@@ -16,7 +16,7 @@ export function encodingOf(manifest: ModelManifest, request: Omit<EmbedRequest, 
   checkRequest(request)
   requireEmbedder(manifest)
   const { outputs = ['dense'], window = manifest.tokensMax } = request
-  const missing = outputs.filter((output) => output !== 'terms' && !manifest.outputs.includes(output))
+  const missing = outputs.filter((output) => !isCounted(output) && !manifest.outputs.includes(output))
   if (missing.length > 0 || outputs.length === 0) {
     throw new CodedError(
       'MISSING_OUTPUT',

@@ -58,6 +58,7 @@ export {
   sparseScore,
 } from './scores.js'
 export { signScorer, signsOf, type TokenSigns } from './signs.js'
-export { countTerms, PAIRS_FROM, pairTerms, TERMS_MAX } from './terms.js'
+export { countTerms, PAIRS_FROM, pairTerms, TERMS_MAX, WORDS_FROM } from './terms.js'
 export { openTokenizer, type Tokenizer } from './tokenizer.js'
 export { folderFiles, verifyModel } from './verify.js'
+export { countWords, placeWords, type TermPlaces } from './words.js'

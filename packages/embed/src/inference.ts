@@ -2,6 +2,7 @@ import { memoryUsage } from 'node:process'
 import { CodedError } from '@millrace/errors'
 import type { BatchLimits } from './batch.js'
 import { createIntake, type IntakeModel } from './intake.js'
+import { isCounted } from './outputs.js'
 import { runRows } from './pass.js'
 import { toPlain } from './plain.js'
 import type { FromThread, ThreadData, ToThread } from './protocol.js'
@@ -100,7 +101,7 @@ export function createInference(data: ThreadData, post: Post, closed: () => void
     const outcomes = await runRows(
       session,
       batch.map(({ ids }) => ids),
-      new Set(batch.flatMap(({ text }) => text.encoding.outputs.filter((output) => output !== 'terms'))),
+      new Set(batch.flatMap(({ text }) => text.encoding.outputs.filter((output) => !isCounted(output)))),
     )
     const ms = performance.now() - started
     const done: DoneText[] = []

@@ -1,6 +1,6 @@
 import { CodedError, messageOf } from '@millrace/errors'
 import type { ModelManifest } from './manifest.js'
-import type { Encoding } from './outputs.js'
+import { type Encoding, isCounted, type SparseVector } from './outputs.js'
 import { pairSpecials, pairWindows, requirePair } from './pairs.js'
 import type { PairsMessage, TextsMessage } from './protocol.js'
 import { queryTokensMax, queryTooLong } from './reranked.js'
@@ -9,6 +9,7 @@ import type { RowOwner, Rows } from './rows.js'
 import { countTerms } from './terms.js'
 import { emptyText, instructed, openText, refusal, type Text, tooLong, windowsOf } from './texts.js'
 import type { Tokenizer } from './tokenizer.js'
+import { countWords } from './words.js'
 
 /** What the intake needs of a loaded model. */
 export interface IntakeModel {
@@ -35,7 +36,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     const refusals = message.texts.map(refusal)
     const given = message.texts.filter((_, i) => refusals[i] === undefined)
     const encoded = await tokenizer.encode(given.map((text) => instructed(text, message.kind, manifest)))
-    const bare = await withoutInstruction(message, given, tokenizer, manifest)
+    const counts = await countsOf(message, given, encoded, { tokenizer, manifest })
     if (dropped.has(message)) return []
     const special = tokenizer.special.before.length + tokenizer.special.after.length
     const { encoding } = message
@@ -44,7 +45,7 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
     let next = 0
     for (const [i, error] of refusals.entries()) {
       const index = message.first + i
-      const own = bare?.[next]
+      const terms = counts?.[next]
       const ids = error === undefined ? encoded[next++] : undefined
       const tokens = (ids?.length ?? 0) + special
       if (ids === undefined || ids.length === 0) done.push(refused(message, index, error ?? emptyText()))
@@ -54,8 +55,6 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
         const all = windowsOf(ids, tokenizer, window)
         const windows = longTexts === 'truncate' ? all.slice(0, 1) : all
         const truncated = windows.length < all.length
-        const said = truncated ? ids.subarray(0, window - special) : ids
-        const terms = wantsTerms(message) ? countTerms(own ?? said, tokenizer) : undefined
         const text = { index, tokens, windows: windows.length, truncated, encoding, isPair: false, terms }
         rows.add(openText(message, text), windows)
       }
@@ -125,20 +124,23 @@ export function createIntake(rows: Rows<Text>, modelOf: (id: string) => IntakeMo
 /** What a model that reranks gives stands where others give the dense vector. */
 const LOGIT: Encoding = { outputs: ['dense'], window: 0, windowPooling: 'max', longTexts: 'pool' }
 
-const wantsTerms = ({ encoding }: TextsMessage): boolean => encoding.outputs.includes('terms')
-
 /**
- * The texts' own tokens, where terms are wanted and the model is given an instruction before each: nobody looks for its
- * words. Undefined: those that are there will do.
+ * The terms of texts, where they are wanted: without the instruction that the model is given before each, since nobody
+ * looks for its words.
  */
-async function withoutInstruction(
-  message: TextsMessage,
+async function countsOf(
+  { kind, encoding }: TextsMessage,
   texts: readonly string[],
-  tokenizer: Tokenizer,
-  manifest: ModelManifest,
-): Promise<Int32Array[] | undefined> {
-  const isInstructed = instructed('', message.kind, manifest) !== ''
-  return wantsTerms(message) && isInstructed ? tokenizer.encode(texts) : undefined
+  encoded: readonly Int32Array[],
+  { manifest, tokenizer }: IntakeModel,
+): Promise<SparseVector[] | undefined> {
+  const as = encoding.outputs.find(isCounted)
+  if (as === undefined) return undefined
+  const { before, after } = tokenizer.special
+  const own = instructed('', kind, manifest) === '' ? encoded : await tokenizer.encode(texts)
+  const most = encoding.longTexts === 'truncate' ? encoding.window - before.length - after.length : undefined
+  if (as === 'terms') return countWords(tokenizer, texts, own, most)
+  return own.map((ids) => countTerms(ids.subarray(0, most), tokenizer))
 }
 
 const refused = ({ request }: RowOwner, index: number, outcome: CodedError): DoneText => ({

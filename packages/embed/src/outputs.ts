@@ -22,12 +22,20 @@ export interface Vectors {
   readonly dense: Float32Array
   readonly sparse?: SparseVector
   readonly colbert?: ColbertVectors
-  /** How often each term is in it: `countTerms`. */
+  /** How often each term is in it: `countWords`, or of `tokens` `countTerms`. */
   readonly terms?: SparseVector
 }
 
-/** What can be asked for: what the model gives, and the counts of its own tokens, which any model has. */
-export type EmbedOutput = Output | 'terms'
+/**
+ * What is counted, of any model: `terms` every word, whatever the vocabulary has; `tokens` the model's own tokens alone, as
+ * generations have them that were made before. At most one of the two is asked for.
+ */
+export type CountedOutput = 'terms' | 'tokens'
+/** What can be asked for: what the model gives, and what is counted. */
+export type EmbedOutput = Output | CountedOutput
+
+export const isCounted = (output: EmbedOutput): output is CountedOutput =>
+  output === 'terms' || output === 'tokens'
 
 /** What a caller wants of a text longer than its window: all of it, pooled; an error; or only its beginning. */
 export type LongTexts = 'pool' | 'refuse' | 'truncate'

@@ -1,11 +1,11 @@
 import type { Counter } from './counter.js'
-import type { Encoding } from './outputs.js'
+import { type Encoding, isCounted } from './outputs.js'
 import type { EmbedResult } from './requests.js'
 import { emptyText, refusal, tooLong } from './texts.js'
 import { windowSpans } from './windows.js'
 
 /** Nothing of the model is wanted but its tokenizer. */
-export const isTermsOnly = ({ outputs }: Encoding): boolean => outputs.every((output) => output === 'terms')
+export const isTermsOnly = ({ outputs }: Encoding): boolean => outputs.every(isCounted)
 
 /**
  * The terms of texts without a forward pass: it waits for none, and the model need not be loaded. Without the
@@ -15,12 +15,15 @@ export async function embedTerms(
   counter: Pick<Counter, 'terms'>,
   dir: string,
   texts: readonly string[],
-  { window, longTexts }: Encoding,
+  { outputs, window, longTexts }: Encoding,
 ): Promise<EmbedResult[]> {
   const tokensMax = longTexts === 'truncate' ? window : Number.MAX_SAFE_INTEGER
   const refusals = texts.map(refusal)
   const given = texts.filter((_, i) => refusals[i] === undefined)
-  const { counts, terms, special } = await counter.terms(dir, given, tokensMax)
+  const { counts, terms, special } = await counter.terms(dir, given, {
+    tokensMax,
+    as: outputs.find(isCounted) ?? 'terms',
+  })
   let next = 0
   return refusals.map((error): EmbedResult => {
     if (error !== undefined) return { error }

@@ -5,11 +5,13 @@ import type { Tokenizer } from './tokenizer.js'
  * Terms from here on stand for two adjacent ideographs; below are token ids. Vocabularies have some 10^5 to 10^6 of them.
  */
 export const PAIRS_FROM = 1 << 24
+/** Terms from here on stand for words that the vocabulary cannot spell (words.ts). */
+export const WORDS_FROM = 500_000_000
 /** pgvector's sparsevec takes so many dimensions at most. */
 export const TERMS_MAX = 1_000_000_000
 
 /**
- * How often each term is in a text. A term is a token id, or a pair of neighbours that are an ideograph each: where a
+ * How often each term is in a text, as generations made before words.ts count them. A term is a token id, or a pair of neighbours that are an ideograph each: where a
  * vocabulary has only single characters of Chinese (BERT's), words would be found by their characters wherever they
  * stand. Measured with bm25 alone, nDCG@10 (`npm run bench -- search/quality`): xquad-a-zh .953 without pairs, .969
  * with them, cmrc2018 .963 and .978. The unknown token is left out: it stands for any word.
@@ -40,7 +42,7 @@ export function pairTerms(ids: Int32Array, { isIdeograph }: Pick<Tokenizer, 'isI
 }
 
 /** What is sorted already, each once, and how often it is there. */
-function runsOf(sorted: Int32Array): SparseVector {
+export function runsOf(sorted: Int32Array): SparseVector {
   const ids = new Int32Array(sorted.length)
   const weights = new Float32Array(sorted.length)
   let last = -1
@@ -52,10 +54,10 @@ function runsOf(sorted: Int32Array): SparseVector {
 }
 
 /** Spread over what the token ids leave free: fmix32 of MurmurHash3 (Appleby, public domain). */
-function pairTerm(first: number, second: number): number {
+export function pairTerm(first: number, second: number, below = TERMS_MAX): number {
   let hash = Math.imul(first, 0x9e3779b1) ^ second
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   hash ^= hash >>> 16
-  return PAIRS_FROM + ((hash >>> 0) % (TERMS_MAX - PAIRS_FROM))
+  return PAIRS_FROM + ((hash >>> 0) % (below - PAIRS_FROM))
 }

@@ -16,6 +16,8 @@ export interface Tokenizer {
   readonly unknownId: number | undefined
   /** Whether that token is one Chinese character. */
   readonly isIdeograph: (id: number) => boolean
+  /** Whether that token is one letter, neither Chinese nor ASCII. */
+  readonly isLetter: (id: number) => boolean
   /** The largest id that it can give. */
   readonly largestId: number
   /**
@@ -55,7 +57,7 @@ const bare = { addSpecialTokens: false }
 export async function openTokenizer(dir: string): Promise<Tokenizer> {
   const file = join(dir, 'tokenizer.json')
   try {
-    const { json, unknownId, largestId, isIdeograph } = withoutMarkup(await readFile(file, 'utf8'))
+    const { json, unknownId, largestId, isIdeograph, isLetter } = withoutMarkup(await readFile(file, 'utf8'))
     const native = Native.fromString(json)
     // A tokenizer.json may carry both (all-minilm: 128 tokens), and would cut or lengthen texts silently.
     native.disableTruncation()
@@ -67,6 +69,7 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
       pair: await pairTemplate(native),
       unknownId,
       isIdeograph,
+      isLetter,
       largestId,
       count: async (texts) => {
         const counts = await inPieces(native, texts, (encoding) => encoding.getLength())
@@ -108,7 +111,7 @@ const tokenizerFile = z.looseObject({
  */
 function withoutMarkup(
   file: string,
-): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId' | 'isIdeograph'> {
+): { json: string } & Pick<Tokenizer, 'unknownId' | 'largestId' | 'isIdeograph' | 'isLetter'> {
   const parsed = tokenizerFile.parse(JSON.parse(file))
   const { vocab, unk_token, unk_id } = parsed.model
   const idOf = (content: string, id: number) =>
@@ -123,21 +126,23 @@ function withoutMarkup(
   const unknownId = unk_id ?? (Array.isArray(vocab) || unk_token == null ? undefined : vocab[unk_token])
   const ids = [...(Array.isArray(vocab) ? vocab.keys() : Object.values(vocab)), ...kept.map(({ id }) => id)]
   const largestId = ids.reduce((most, id) => Math.max(most, id), 0)
-  const ideographs = new Set(
-    Array.isArray(vocab)
-      ? vocab.flatMap(([piece], id) => (IDEOGRAPH.test(piece) ? [id] : []))
-      : Object.entries(vocab).flatMap(([piece, id]) => (IDEOGRAPH.test(piece) ? [id] : [])),
-  )
+  const pieceIds: [string, number][] = Array.isArray(vocab)
+    ? vocab.map(([piece], id) => [piece, id])
+    : Object.entries(vocab)
+  const idsOf = (kind: RegExp) => new Set(pieceIds.flatMap(([piece, id]) => (kind.test(piece) ? [id] : [])))
+  const [ideographs, letters] = [idsOf(IDEOGRAPH), idsOf(LETTER)]
   return {
     json: JSON.stringify({ ...parsed, added_tokens: kept }),
     unknownId,
     largestId,
     isIdeograph: (id) => ideographs.has(id),
+    isLetter: (id) => letters.has(id),
   }
 }
 
 /** Alone, or after WordPiece's sign that it is inside a word, or SentencePiece's that one begins. */
 const IDEOGRAPH = /^(##|\u2581)?\p{Script=Han}$/u
+const LETTER = /^(##|\u2581)?(?![a-zA-Z]|\p{Script=Han})[\p{L}\p{M}]$/u
 
 /** Finds them by encoding a text with and without. */
 async function specialTokens(native: Native): Promise<Tokenizer['special']> {

@@ -57,7 +57,7 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
-export { bandOf, type StaleThreshold, staleBands } from './search/bands.js'
+export { bandOf, type MadeWith, madeWith, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
 export { checkFilter } from './search/filter.js'

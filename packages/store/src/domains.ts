@@ -3,7 +3,15 @@ import { codeOf } from '@millrace/errors'
 import { createColbert, dropColbert } from './colbert.js'
 import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
-import type { LevelRow, Lexical, ScoreKind, SearchSettings, StorageForm, TextOutput } from './schema.js'
+import type {
+  CountedWords,
+  LevelRow,
+  Lexical,
+  ScoreKind,
+  SearchSettings,
+  StorageForm,
+  TextOutput,
+} from './schema.js'
 import { embeddingSql, type Form } from './storage/form.js'
 import { createTerms, dropTerms, termsTable } from './terms.js'
 import { createVectors, dropVectors, vectorsTable } from './vectors.js'
@@ -46,6 +54,7 @@ export interface DomainRow {
   readonly storage: StorageForm
   readonly outputs: readonly TextOutput[]
   readonly lexical: Lexical | null
+  readonly counted: CountedWords
   readonly index: IndexSettings
 }
 
@@ -67,13 +76,15 @@ export interface NewDomain {
   /** Default dense alone. */
   readonly outputs?: readonly TextOutput[]
   readonly lexical?: Lexical | null
+  /** Default terms. */
+  readonly counted?: CountedWords
   /** Default pgvector's: 16 and 64. */
   readonly index?: IndexSettings
 }
 
 const LIVE = `
   select d.id, d.name, d.search, d.created_at as "createdAt", d.updated_at as "updatedAt", g.id as "generationId",
-    g.model, g.dims, g.recipe, g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical,
+    g.model, g.dims, g.recipe, g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical, g.counted,
     jsonb_build_object('m', g.index_m, 'efConstruction', g.index_ef_construction) as index,
     coalesce((
       select jsonb_agg(jsonb_build_object('score', b.score, 'recipe', b.recipe, 'threshold', b.threshold,
@@ -110,8 +121,9 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
     const generation = one(
       await tx.query<{ id: number }>(
         `insert into millrace.generations
-           (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction)
-         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10) returning id`,
+           (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction,
+            counted)
+         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10, $11) returning id`,
         [
           domain.id,
           given.model,
@@ -123,6 +135,7 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
           given.lexical ?? null,
           index.m,
           index.efConstruction,
+          given.counted ?? 'terms',
         ],
       ),
       'the new generation',
@@ -162,9 +175,9 @@ function setBands(on: Session, domainId: number, bands: readonly BandChange[]): 
      from jsonb_to_recordset($2) as n (score text, recipe text, threshold real, levels jsonb, chosen boolean)
      on conflict (domain_id, score, recipe) do update set
        threshold = case when (select e ? 'threshold' from jsonb_array_elements($2) e
-         where e ->> 'score' = excluded.score) then excluded.threshold else b.threshold end,
+         where e ->> 'score' = excluded.score and e ->> 'recipe' = excluded.recipe) then excluded.threshold else b.threshold end,
        levels = case when (select e ? 'levels' from jsonb_array_elements($2) e
-         where e ->> 'score' = excluded.score) then excluded.levels else b.levels end,
+         where e ->> 'score' = excluded.score and e ->> 'recipe' = excluded.recipe) then excluded.levels else b.levels end,
        chosen = excluded.chosen, set_at = now()`,
     [domainId, JSON.stringify(bands)],
   )
@@ -272,6 +285,7 @@ export interface GenerationModel {
   readonly outputs: readonly TextOutput[]
   /** What sparse is; null: not kept. */
   readonly lexical: Lexical | null
+  readonly counted: CountedWords
   /** Tokens of a chunk at most. */
   readonly chunkTokens: number | null
 }
@@ -283,7 +297,7 @@ export async function generationModel(
 ): Promise<GenerationModel | undefined> {
   const found = await on.query<GenerationModel>(
     `select model, recipe ->> 'revision' as revision, recipe -> 'chunking' ->> 'pooling' as pooling,
-       outputs, lexical, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
+       outputs, lexical, counted, (recipe -> 'chunking' ->> 'size')::integer as "chunkTokens"
      from millrace.generations where id = $1`,
     [generationId],
   )

@@ -97,9 +97,12 @@ export {
   clearGolden,
   countGolden,
   deleteGolden,
+  filterProblems,
   type GoldenQuestion,
   type GoldenWritten,
+  goldenByHash,
   listGolden,
+  lockSet,
   type MissingDocument,
   missingDocuments,
   type NewQuestion,
@@ -174,6 +177,7 @@ export {
   deleteQueries,
   forgetQueries,
   insertQueries,
+  type LoggedHit,
   type LoggedQuery,
   listQueries,
   loggedTexts,
@@ -194,7 +198,9 @@ export {
   sampleVectors,
 } from './recall.js'
 export type {
+  CountedWords,
   DocumentState,
+  FusionRow,
   IngestionState,
   LayoutPart,
   LevelRow,
@@ -210,10 +216,10 @@ export type {
 } from './schema.js'
 export {
   type FoundHit,
-  type FusionRow,
   findHits,
   type HitQuery,
   type Nothing,
+  readFilter,
   whyNothing,
 } from './search.js'
 export {

@@ -31,15 +31,27 @@ export type StorageForm = 'full' | 'half' | 'sq8' | 'sq4' | 'binary'
 export type TextOutput = 'dense' | 'sparse' | 'colbert'
 /** What sparse is: weights that the model has learned, or BM25 over its token ids. */
 export type Lexical = 'learned' | 'bm25'
+/** What bm25 counts: every word, or the model's own tokens alone, as generations have it that were made before. */
+export type CountedWords = 'terms' | 'tokens'
 export type ScoreKind = 'dense' | 'sparse' | 'hybrid' | 'colbert' | 'rerank'
 export type SearchMode = 'dense' | 'sparse' | 'hybrid'
+
+/** How the ranks or scores of several kinds become one. */
+export type FusionRow =
+  | { readonly method: 'rrf'; readonly k: number }
+  | {
+      readonly method: 'weighted'
+      readonly dense: number
+      readonly sparse: number
+      readonly colbert?: number | undefined
+    }
 
 /** What the searches of a domain do unless they say otherwise. */
 export interface SearchSettings {
   /** Default dense. */
   readonly mode?: SearchMode | undefined
-  /** Name of a preset. Default: bm25, or m3-miracl where the model has weights of its own. */
-  readonly fusion?: string | undefined
+  /** Name of a preset, or weights. Default: bm25, or m3-miracl where the model has weights of its own. */
+  readonly fusion?: string | FusionRow | undefined
   /** Null or left out: none. */
   readonly rerank?: { readonly by: string; readonly top: number } | null | undefined
   /** Of HNSW. Default 200. */

@@ -1,17 +1,7 @@
 import type { Session } from './connect.js'
 import { parameter, vector as vectorEncoding } from './copy.js'
-import type { Metadata, Place, ScoreKind, SearchMode } from './schema.js'
+import type { FusionRow, Metadata, Place, ScoreKind, SearchMode } from './schema.js'
 import { type Terms, toSparsevec } from './terms.js'
-
-/** How the ranks or scores of several kinds become one. */
-export type FusionRow =
-  | { readonly method: 'rrf'; readonly k: number }
-  | {
-      readonly method: 'weighted'
-      readonly dense: number
-      readonly sparse: number
-      readonly colbert?: number | undefined
-    }
 
 export interface HitQuery {
   readonly domain: string
@@ -83,6 +73,11 @@ export async function findHits(on: Session, query: HitQuery): Promise<FoundHit[]
       ...(hybrid === null ? {} : { hybrid }),
     },
   }))
+}
+
+/** Nothing where the filter is one, else the error that a search with it has: 22023. */
+export async function readFilter(on: Session, filter: Readonly<Record<string, unknown>>): Promise<void> {
+  await on.query(`select 1 from millrace.compile_filter($1::jsonb, '$1')`, [JSON.stringify(filter)])
 }
 
 /** Why a search of a domain found nothing. */

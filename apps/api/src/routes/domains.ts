@@ -7,9 +7,10 @@ import {
   deleteDomain,
   EF_SEARCH_DEFAULT,
   findDomain,
-  identityOf,
   isExternal,
   listDomains,
+  type MadeWith,
+  madeWith,
   SCORE_KINDS,
   staleBands,
 } from '@millrace/flow'
@@ -117,6 +118,8 @@ const detail = (domain: Domain, engine: Engine, counts: ReadonlyMap<number, Docu
 
 function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
   const { version: _chunking, ...chunking } = domain.recipe.chunking
+  const { fusion } = domain.search
+  const made = madeWith(engine, domain)
   return {
     name: domain.name,
     model: domain.model,
@@ -136,24 +139,21 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
     },
     search: {
       mode: domain.search.mode ?? 'dense',
-      fusion: domain.search.fusion ?? null,
+      fusion: typeof fusion === 'object' ? { ...fusion } : (fusion ?? null),
       rerank: domain.search.rerank == null ? null : { ...domain.search.rerank },
     },
-    scores: otherScores(domain, engine),
-    staleThresholds: staleBands(domain).map((stale) => ({ ...stale })),
+    scores: otherScores(domain, made),
+    staleThresholds: staleBands(domain, made).map((stale) => ({ ...stale })),
     createdAt: domain.createdAt.toISOString(),
     updatedAt: domain.updatedAt.toISOString(),
   }
 }
 
 /** Threshold and levels of other scores than dense, where some were set. */
-function otherScores(domain: Domain, engine: Engine): z.infer<typeof domainOut>['scores'] {
-  const by = domain.search.rerank?.by
-  const hasReranker = by !== undefined && engine.models().some(({ id }) => id === by)
-  const reranker = hasReranker ? identityOf(engine.manifest(by)) : undefined
+function otherScores(domain: Domain, made: MadeWith): z.infer<typeof domainOut>['scores'] {
   return Object.fromEntries(
     SCORE_KINDS.flatMap((kind) => {
-      const band = kind === 'dense' ? undefined : bandOf(domain, kind, reranker)
+      const band = kind === 'dense' ? undefined : bandOf(domain, kind, made)
       if (band === undefined) return []
       const levels = band.levels?.map((level) => ({ ...level, name: { ...level.name } })) ?? null
       return [[kind, { threshold: band.threshold, levels }]]

@@ -4,6 +4,7 @@ import {
   explainSearch,
   findDomain,
   missingText,
+  type SearchHit,
   type SearchOutcome,
   type SearchRequest,
   type SearchResult,
@@ -14,7 +15,15 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
-import { type resultOut, searchIn, searchOut, similarityIn, similarityOut } from '../schemas/search.js'
+import {
+  type hitOut,
+  k,
+  type resultOut,
+  searchIn,
+  searchOut,
+  similarityIn,
+  similarityOut,
+} from '../schemas/search.js'
 import { domainName, problems } from '../schemas/shared.js'
 
 export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
@@ -23,6 +32,8 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   app.post(
     '/v1/domains/:name/search',
     {
+      // The answer is made field by field below: comparing it with the schema again took longer than writing it.
+      serializerCompiler: () => JSON.stringify,
       schema: {
         summary: 'The K chunks that fit best, by meaning, words or both, none below the threshold',
         tags: ['search'],
@@ -33,15 +44,23 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
     async (request) => {
       const language = languageOf(request)
-      const { requests, isOne } = requestsOf(request.body, bounded)
-      const { domain, outcomes } = await searchNamed(deps, request.params.name, requests)
-      if (!isOne) return { results: outcomes.map((outcome) => showOutcome(outcome, language)) }
+      const { name } = request.params
+      const { query, vector, queries, explain, ...options } = request.body
+      if (queries !== undefined) {
+        const asked = queries.map((one, i) => requestOf(options, one, `queries/${i}`, bounded))
+        const { outcomes } = await searchNamed(deps, name, asked.filter(isRequest), options)
+        const next = outcomes.values()
+        const results = asked.flatMap((one) => (isRequest(one) ? (next.next().value ?? []) : one))
+        return { results: results.map((outcome) => showOutcome(outcome, language)) }
+      }
+      const asked =
+        vector === undefined ? { ...options, query: bounded('query', query ?? '') } : { ...options, vector }
+      const { domain, outcomes } = await searchNamed(deps, name, [asked])
       const [outcome] = outcomes
       if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')
       if ('error' in outcome) throw outcome.error
       const shown = showResult(outcome, language)
-      const [asked] = requests
-      if (request.body.explain !== true || asked === undefined) return shown
+      if (explain !== true) return shown
       const { isCompared, exactRanks, missed } = await explainSearch(deps, domain, asked, outcome)
       return {
         ...shown,
@@ -78,23 +97,41 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   )
 }
 
-type Body = z.infer<typeof searchIn>
+type Options = Omit<z.infer<typeof searchIn>, 'query' | 'vector' | 'queries' | 'explain'>
+type Queries = NonNullable<z.infer<typeof searchIn>['queries']>
 
-/** One search or several, each with what is said for all. */
-function requestsOf(
-  { query, vector, queries, explain: _explain, ...options }: Body,
+/** One of several searches, with what is said for all; or what is wrong with it alone. */
+function requestOf(
+  options: Options,
+  one: Queries[number],
+  field: string,
   bounded: (field: string, text: string) => string,
-): { readonly requests: SearchRequest[]; readonly isOne: boolean } {
-  const given = queries ?? [vector === undefined ? { query } : { vector }]
-  const requests = given.map((one, i): SearchRequest => {
-    const field = queries === undefined ? 'query' : `queries/${i}`
-    if (typeof one === 'string') return { ...options, query: bounded(field, one) }
-    const { query: text, vector: numbers, ...own } = one as { query?: string; vector?: unknown[]; k?: number }
-    const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
-    const sought = numbers === undefined ? { query: bounded(field, text ?? '') } : { vector: numbers }
-    return { ...options, ...said, ...sought }
+): SearchRequest | { readonly error: CodedError } {
+  const { query, vector, ...own }: Exclude<Queries[number], string> =
+    typeof one === 'string' ? { query: one } : one
+  const said = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
+  try {
+    if (own.k !== undefined) boundedK(`${field}/k`, own.k)
+    return vector === undefined
+      ? { ...options, ...said, query: bounded(field, query ?? '') }
+      : { ...options, ...said, vector }
+  } catch (error) {
+    if (error instanceof CodedError) return { error }
+    throw error
+  }
+}
+
+const isRequest = (one: SearchRequest | { readonly error: CodedError }): one is SearchRequest =>
+  !('error' in one)
+
+/** @throws CodedError INVALID_REQUEST */
+function boundedK(field: string, value: unknown): void {
+  const { success, error } = k.safeParse(value)
+  if (success) return
+  throw new CodedError('INVALID_REQUEST', `${field}: ${error.issues[0]?.message}`, {
+    hint: `k is a whole number from 1 to ${k.maxValue}`,
+    details: [{ path: field, value }],
   })
-  return { requests, isOne: queries === undefined }
 }
 
 /** @throws CodedError INVALID_REQUEST for a text that is longer than queries may be */
@@ -123,18 +160,31 @@ export function showResult(result: SearchResult, language: Language): z.infer<ty
     ...rest,
     staleThreshold: stale === null ? null : { ...stale },
     warnings: warnings.map((warning) => ({ ...warning })),
-    hits: hits.map(({ textHash: _hash, context: _context, chunkText: _chunk, level, scores, ...hit }) => ({
-      ...hit,
-      headings: [...hit.headings],
-      metadata: { ...hit.metadata },
-      score: rounded(hit.score),
-      similarity: hit.similarity === null ? null : rounded(hit.similarity),
-      scores: Object.fromEntries(Object.entries(scores).map(([kind, score]) => [kind, rounded(score)])),
-      level: level === null ? null : level.name[language],
-      levelKey: level === null ? null : level.key,
-    })),
+    hits: hits.map(showHit(language)),
   }
 }
+
+/** Field by field: what is not named here stays here, also where nobody compares it with the schema. */
+const showHit =
+  (language: Language) =>
+  (hit: SearchHit): z.infer<typeof hitOut> => ({
+    documentId: hit.documentId,
+    title: hit.title,
+    chunk: hit.chunk,
+    start: hit.start,
+    end: hit.end,
+    text: hit.text,
+    similarity: hit.similarity === null ? null : rounded(hit.similarity),
+    score: rounded(hit.score),
+    rankedBy: hit.rankedBy,
+    scores: Object.fromEntries(Object.entries(hit.scores).map(([kind, score]) => [kind, rounded(score)])),
+    level: hit.level === null ? null : hit.level.name[language],
+    levelKey: hit.level === null ? null : hit.level.key,
+    metadata: { ...hit.metadata },
+    headings: [...hit.headings],
+    place: hit.place,
+    parent: hit.parent,
+  })
 
 /** Six decimals: what a float32 holds of a number near 1. */
 const SCORE_SCALE = 1e6

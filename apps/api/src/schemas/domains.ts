@@ -2,7 +2,7 @@ import { levelsSchema } from '@millrace/embed'
 import { DIMS_MAX } from '@millrace/flow'
 import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
-import { mode, rerank } from './modes.js'
+import { fusion, mode, rerank } from './modes.js'
 import { candidates, counts, domainName, efSearch, leastScore, levels } from './shared.js'
 
 const threshold = z
@@ -79,7 +79,11 @@ export const domainIn = z.strictObject({
     })
     .optional(),
   search: z
-    .strictObject({ mode: mode.optional(), fusion: z.string().optional(), rerank: rerank.optional() })
+    .strictObject({
+      mode: mode.optional(),
+      fusion: fusion.nullable().optional(),
+      rerank: rerank.optional(),
+    })
     .optional()
     .describe('What searches do unless they say otherwise'),
   scores: otherScores.optional(),
@@ -108,7 +112,7 @@ export const domainOut = z.object({
   cleaning: z.record(z.string(), z.boolean()).nullable(),
   storage: z.string(),
   outputs: z.array(z.string()),
-  lexical: z.string().nullable().describe('What sparse is: learned by the model, or bm25 over its tokens'),
+  lexical: z.string().nullable().describe('What sparse is: learned by the model, or bm25 over words'),
   index: z.object({
     m: z.int(),
     efConstruction: z.int(),
@@ -117,13 +121,16 @@ export const domainOut = z.object({
   }),
   search: z.object({
     mode: z.string(),
-    fusion: z.string().nullable().describe('null: the default of the domain'),
+    fusion: z
+      .union([z.string(), z.record(z.string(), z.unknown())])
+      .nullable()
+      .describe('null: the usual one for its words'),
     rerank: z.object({ by: z.string(), top: z.int() }).nullable(),
   }),
   scores: z.record(z.string(), z.object({ threshold: z.number().nullable(), levels: levels.nullable() })),
   staleThresholds: z
     .array(z.object({ score: z.string(), threshold: z.number(), recipe: z.string() }))
-    .describe('Set for another recipe: not applied'),
+    .describe('Set for another recipe, fusion or reranker: not applied'),
   createdAt: z.string(),
   updatedAt: z.string(),
 })

@@ -6,7 +6,7 @@ import { domainName, efSearch, isOneOf, leastScore, levels, metadata, place, vec
 const filter = z
   .record(z.string(), z.unknown())
   .describe('{"field": value}, or operators, and, or, not: docs/filters.md')
-const k = z.int().min(1).max(1_000)
+export const k = z.int().min(1).max(1_000)
 export const queryText = z.string().describe('In your own words')
 export const queryVector = vector.describe("Instead of query: the domain's dims, of any length")
 const QUERIES_MAX = 100
@@ -19,7 +19,12 @@ export const searchOptions = z.strictObject({
   mode: mode.optional().describe("Left out: the domain's, else dense"),
   fusion: fusion.optional(),
   rerank: rerank.optional(),
-  candidates: z.int().min(1).max(10_000).optional().describe('How many are looked at closely'),
+  candidates: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe('How many are looked at closely; of each list in hybrid at least 100'),
   efSearch: efSearch.optional(),
   exact: z.boolean().optional().describe('Without the index'),
   explain: z
@@ -39,7 +44,11 @@ export const searchIn = searchOptions
             .strictObject({
               query: queryText.optional(),
               vector: queryVector.optional(),
-              k: k.optional(),
+              k: z
+                .number()
+                .meta({ type: 'integer', minimum: 1, maximum: 1_000 })
+                .optional()
+                .describe('What it must not be is refused with its query alone'),
               filter: filter.optional(),
             })
             .refine(({ query, vector }) => isOneOf([query, vector]), {
@@ -50,7 +59,7 @@ export const searchIn = searchOptions
       .min(1)
       .max(QUERIES_MAX)
       .optional()
-      .describe('Several at once, answered in order'),
+      .describe('Several at once, answered in order, each with its own k, filter or error'),
   })
   .refine(({ query, vector, queries }) => isOneOf([query, vector, queries]), {
     error: 'send either query, vector or queries',

@@ -4,6 +4,13 @@ import { z } from 'zod'
 export const isOneOf = (values: readonly unknown[]) =>
   values.filter((value) => value !== undefined).length === 1
 
+/** The first thing that is wrong, and where: of a part that is refused alone. */
+export function firstIssue({ issues: [issue] }: z.ZodError): string {
+  const path = issue?.path.map(String).join('.').slice(0, 100) ?? ''
+  const what = issue?.message ?? 'is not valid'
+  return path === '' ? what : `${path}: ${what}`
+}
+
 /** The HTTP contract: what comes in is strict, what goes out is described. */
 export const domainName = z
   .string()

@@ -4,6 +4,7 @@ import type { Engine, EngineLog } from '../contract.js'
 import { encodingOf } from '../encoding.js'
 import { createLoads } from '../loads.js'
 import type { RemoteManifest } from '../manifest.js'
+import { isCounted } from '../outputs.js'
 import type { EmbedResult } from '../requests.js'
 import { addStats } from '../stats.js'
 import { isTermsOnly } from '../terms-only.js'
@@ -96,11 +97,12 @@ export function withRemotes(
       // What the caller does with its list meanwhile is its own affair.
       const request = { ...given, texts: [...given.texts] }
       const remote = await load(found, request.signal)
-      if (!encoding.outputs.includes('terms')) return remote.embed(request)
-      const outputs = encoding.outputs.filter((output) => output !== 'terms')
+      const counts = encoding.outputs.filter(isCounted)
+      if (counts.length === 0) return remote.embed(request)
+      const outputs = encoding.outputs.filter((output) => !isCounted(output))
       const [results, counted] = await Promise.all([
         remote.embed({ ...request, outputs }),
-        local.embed({ ...request, outputs: ['terms'] }),
+        local.embed({ ...request, outputs: counts }),
       ])
       return results.map((result, i) => withTerms(result, counted[i]))
     },

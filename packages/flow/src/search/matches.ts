@@ -1,4 +1,4 @@
-import type { SparseVector, TermSpans } from '@millrace/embed'
+import type { SparseVector, TermPlaces } from '@millrace/embed'
 
 /** A part of a text, in UTF-16 code units. */
 export interface Span {
@@ -9,7 +9,7 @@ export interface Span {
 /** A text as the model read it, and where its terms are. */
 export interface PlacedText {
   readonly text: string
-  readonly spans: TermSpans
+  readonly places: TermPlaces
 }
 
 /** What two texts have both. */
@@ -58,7 +58,7 @@ export function matchesOf(
   most: number,
 ): Match[] {
   const whole = sumOf(products)
-  const [inA, inB] = [placesOf(a.spans, products), placesOf(b.spans, products)]
+  const [inA, inB] = [placesOf(a.places, products), placesOf(b.places, products)]
   const matches = [...products].flatMap(([term, product]): Match[] => {
     const [places, others] = [inA.get(term), inB.get(term)]
     const first = places?.[0]
@@ -73,9 +73,9 @@ export function matchesOf(
 
 const startOf = ({ a }: Match): number => a[0]?.start ?? 0
 
-/** Where the wanted terms are: a token is one, and so may it be with the next one. */
+/** Where the wanted terms are: one by itself, and with the next one where those are a term too. */
 function placesOf(
-  { ids, pairs, starts, ends }: TermSpans,
+  { ids, pairs, starts, ends }: TermPlaces,
   wanted: ReadonlyMap<number, number>,
 ): Map<number, Span[]> {
   const places = new Map<number, Span[]>()
@@ -93,5 +93,5 @@ function placesOf(
 }
 
 /** Every token of a text, one with an empty span where it shows nothing. */
-export const tokensOf = ({ starts, ends }: TermSpans): Span[] =>
+export const tokensOf = ({ starts, ends }: Pick<TermPlaces, 'starts' | 'ends'>): Span[] =>
   Array.from(starts, (start, i) => ({ start, end: ends[i] ?? start }))

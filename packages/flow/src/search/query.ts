@@ -9,7 +9,7 @@ import type {
   TextKind,
 } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
-import type { Lexical } from '@millrace/store'
+import type { CountedWords, Lexical } from '@millrace/store'
 import { type CleaningOptions, clean } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
 import { requireSameModel } from '../models.js'
@@ -71,9 +71,15 @@ export async function embedQueries(
   return encodeTexts(deps, { ...encoderOf(domain), ...wishes }, queries)
 }
 
-/** What is asked of a model: where it has no weights of words, those of a text are how often it has each of its tokens. */
-export const outputsFor = (outputs: readonly Output[], lexical: Lexical | null): readonly EmbedOutput[] =>
-  outputs.map((output) => (output === 'sparse' && lexical !== 'learned' ? 'terms' : output))
+/** What sparse is of texts: the weights of the model, or counts. */
+export interface Words {
+  readonly lexical: Lexical | null
+  readonly counted: CountedWords
+}
+
+/** What is asked of a model: where it has no weights of words, those of a text are how often it has each. */
+export const outputsFor = (outputs: readonly Output[], { lexical, counted }: Words): readonly EmbedOutput[] =>
+  outputs.map((output) => (output === 'sparse' && lexical !== 'learned' ? counted : output))
 
 /** How the queries of a domain are read. */
 export const encoderOf = (domain: Domain): Encoder => ({

@@ -181,14 +181,18 @@ function ranked<T extends Rankable>(
  * @throws CodedError MISSING_OUTPUT, MODEL_CHANGED, UNKNOWN_MODEL
  */
 export function checkColbert(engine: Pick<Engine, 'manifest'>, domain: RerankDomain): void {
-  const outputs = isExternal(domain) ? [] : engine.manifest(domain.model).outputs
-  if (!outputs.includes(COLBERT)) {
-    throw new CodedError('MISSING_OUTPUT', `${domain.model} gives no vector a token (colbert)`, {
-      hint: 'Rerank by a cross-encoder, or take a model with colbert, such as bge-m3',
-      details: { model: domain.model, outputs },
-    })
-  }
+  requireColbert(engine, domain.model)
   requireSameModel(engine, domain.recipe)
+}
+
+/** @throws CodedError MISSING_OUTPUT, UNKNOWN_MODEL */
+export function requireColbert(engine: Pick<Engine, 'manifest'>, model: string): void {
+  const outputs = isExternal({ model }) ? [] : engine.manifest(model).outputs
+  if (outputs.includes(COLBERT)) return
+  throw new CodedError('MISSING_OUTPUT', `${model} gives no vector a token (colbert)`, {
+    hint: 'Rerank by a cross-encoder, or take a model with colbert, such as bge-m3',
+    details: { model, outputs },
+  })
 }
 
 /** Of each hit, against the signs that are stored of its text's tokens, else its text embedded anew. */

@@ -1,4 +1,4 @@
-import { type Engine, type Level, requireReranker } from '@millrace/embed'
+import type { Engine, Level } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
   type BandChange,
@@ -25,11 +25,9 @@ import {
   recipeHash,
   recipeOf,
 } from '../recipe.js'
-import { checkBand } from '../search/bands.js'
-import { fusionOf } from '../search/fusion.js'
-import { requireMode } from '../search/modes.js'
-import { modelsOf, RERANK_TOP_DEFAULT } from '../search/rerank.js'
-import { identityOf } from '../search/scores.js'
+import { checkBand, madeWith, ownerOf } from '../search/bands.js'
+import { modelsOf } from '../search/rerank.js'
+import { requireSearch, searchOf } from '../search/settings.js'
 
 export interface Domain extends Omit<DomainRow, 'recipe'> {
   readonly recipe: Recipe
@@ -48,7 +46,9 @@ export type ScoreWishes = { readonly [K in Exclude<ScoreKind, 'dense'>]?: BandWi
 
 type Wished<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
-export interface SearchWishes extends Omit<SearchSettings, 'rerank' | 'efSearch' | 'candidates'> {
+export interface SearchWishes extends Omit<SearchSettings, 'fusion' | 'rerank' | 'efSearch' | 'candidates'> {
+  /** Null: the usual one. */
+  readonly fusion?: SearchSettings['fusion'] | null
   /** Null: none. */
   readonly rerank?: { readonly by: string; readonly top?: number | undefined } | null | undefined
 }
@@ -98,7 +98,8 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
   const made = wishes.model === EXTERNAL ? externalOf(wishes) : modelOf(deps, wishes)
   const hash = recipeHash(made.recipe)
   const kept = outputsOf(deps, wishes)
-  const search = searchOf(deps, { search: {}, lexical: kept.lexical }, wishes)
+  const search = searchOf({}, wishes)
+  requireSearch(deps.engine, { ...made, ...kept }, search, wishes.search)
   const row = await insertDomain(deps.db, {
     name: wishes.name,
     threshold: wishes.threshold ?? null,
@@ -110,7 +111,7 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
     ...kept,
     index: indexOf(INDEX_DEFAULTS, wishes.index),
     search,
-    bands: bandsOf(deps, { recipeHash: hash, search }, { scores: wishes.scores }).map(
+    bands: bandsOf(deps, { recipeHash: hash, search, bands: [], ...kept }, { scores: wishes.scores }).map(
       ({ threshold = null, levels = null, ...band }) => ({ ...band, threshold, levels }),
     ),
   })
@@ -173,45 +174,26 @@ const missingOutput = (model: string, output: string) =>
     details: { model, output },
   })
 
-/** What searches do, with wishes. @throws CodedError BAD_FUSION, MISSING_OUTPUT, UNKNOWN_MODEL, NOT_A_RERANKER */
-function searchOf(
-  { engine }: Pick<Deps, 'engine'>,
-  domain: Pick<Domain, 'search' | 'lexical'>,
-  wishes: { readonly search?: SearchWishes | undefined; readonly index?: IndexWishes | undefined },
-): SearchSettings {
-  const { efSearch, candidates } = wishes.index ?? {}
-  const { rerank } = wishes.search ?? {}
-  const filled = rerank == null ? rerank : { by: rerank.by, top: rerank.top ?? RERANK_TOP_DEFAULT }
-  const wished = Object.fromEntries(
-    Object.entries({ ...wishes.search, rerank: filled, efSearch, candidates }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  )
-  const search: SearchSettings = { ...domain.search, ...wished }
-  if (search.mode !== undefined) requireMode(domain.lexical, search.mode)
-  if (search.fusion !== undefined) fusionOf(search.fusion, domain.lexical ?? 'bm25')
-  if (search.rerank != null && search.rerank.by !== 'colbert')
-    requireReranker(engine.manifest(search.rerank.by))
-  return search
-}
-
 /** Thresholds and levels as rows, each under what it belongs to. */
 function bandsOf(
   { engine }: Pick<Deps, 'engine'>,
-  { recipeHash: recipe, search }: { readonly recipeHash: string; readonly search: SearchSettings },
+  domain: Pick<Domain, 'recipeHash' | 'search' | 'lexical' | 'bands'>,
   wishes: BandWishes & { readonly scores?: ScoreWishes | undefined },
 ): BandChange[] {
   const { threshold, levels, scores = {} } = wishes
   const dense = threshold === undefined && levels === undefined ? {} : { dense: { threshold, levels } }
+  const made = madeWith(engine, domain)
   return Object.entries({ ...scores, ...dense }).flatMap(([kind, wish]) => {
     if (wish === undefined) return []
     const score = kind as ScoreKind
-    checkBand(score, wish)
-    const band = { score, ...wish, chosen: true }
-    if (score !== 'rerank') return [{ ...band, recipe }]
-    const by = search.rerank?.by
-    if (by === undefined || by === 'colbert') throw noReranker()
-    return [{ ...band, recipe: identityOf(engine.manifest(by)) }]
+    checkBand(domain, score, wish, made)
+    const recipe = ownerOf(domain, score, made)
+    if (recipe !== undefined) return [{ score, ...wish, recipe, chosen: true }]
+    // Without a reranker there is nothing to set, but what was set for others can go.
+    if (wish.threshold != null || wish.levels != null) throw noReranker()
+    return domain.bands
+      .filter((band) => band.score === score)
+      .map((band) => ({ score, ...wish, recipe: band.recipe, chosen: true }))
   })
 }
 
@@ -284,7 +266,8 @@ export async function changeDomain(deps: Deps, name: string, change: DomainChang
   refuseNewRecipe(deps, domain, change)
   refuseNewStorage(domain, change)
   const { m, efConstruction } = change.index ?? {}
-  const search = searchOf(deps, domain, change)
+  const search = searchOf(domain.search, change)
+  requireSearch(deps.engine, domain, search, change.search)
   const row = await updateRow(deps.db, name, {
     bands: bandsOf(deps, { ...domain, search }, change),
     search,

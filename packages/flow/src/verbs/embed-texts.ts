@@ -1,5 +1,6 @@
 import { type Output, termsLiteral, vectorLiteral } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
+import type { Lexical } from '@millrace/store'
 import {
   type EmbedDeps,
   type Encoder,
@@ -8,6 +9,7 @@ import {
   outputsFor,
   type QueryResult,
   requireReader,
+  type Words,
 } from '../search/query.js'
 import type { Domain } from './domains.js'
 
@@ -52,10 +54,17 @@ export async function embedTexts(
     )
   }
   const lexical = given.includes('sparse') ? 'learned' : 'bm25'
-  const wanted = outputsFor(outputs, 'domain' in by ? (by.domain.lexical ?? lexical) : lexical)
+  const wanted = outputsFor(
+    outputs,
+    'domain' in by ? wordsOf(by.domain, lexical) : { lexical, counted: 'terms' },
+  )
   const encoded = await encodeTexts(deps, { ...encoder, kind, outputs: wanted }, texts)
   return { model, revision, dims, texts: encoded }
 }
+
+/** A domain that keeps no terms has those of a new one. */
+const wordsOf = ({ lexical, counted }: Domain, own: Lexical): Words =>
+  lexical === null ? { lexical: own, counted: 'terms' } : { lexical, counted }
 
 /** What a statement takes for a query: the values of `vector` and `sparsevec`, as text. */
 export const sqlLiterals = ({ vector, terms }: Exclude<QueryResult, { error: CodedError }>) => ({

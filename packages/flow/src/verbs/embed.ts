@@ -133,7 +133,7 @@ const add = (a: StoredLease, b: StoredLease): StoredLease => ({
 async function embed(
   { db, engine, signal }: Deps & { readonly signal: AbortSignal },
   lease: Lease,
-  { model, pooling, outputs, lexical }: GenerationModel,
+  { model, pooling, outputs, lexical, counted }: GenerationModel,
   texts: readonly LeasedText[],
 ): Promise<(Embedded | EmbedFailure)[]> {
   try {
@@ -141,7 +141,7 @@ async function embed(
       model,
       texts: texts.map(({ context, text }) => context + text),
       kind: 'document',
-      outputs: outputsFor(outputs, lexical),
+      outputs: outputsFor(outputs, { lexical, counted }),
       priority: 'bulk',
       signal,
       ...(pooling === null ? {} : { windowPooling: pooling }),

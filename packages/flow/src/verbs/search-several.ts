@@ -1,5 +1,7 @@
 import { CodedError } from '@millrace/errors'
-import type { Db } from '@millrace/store'
+import type { Db, Lexical } from '@millrace/store'
+import { fusionOf } from '../search/fusion.js'
+import { COLBERT } from '../search/rerank.js'
 import { type Domain, listDomains, unknownDomain } from './domains.js'
 import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
 
@@ -22,9 +24,9 @@ const AT_A_TIME = 4
 
 /**
  * One query in several domains whose models agree: embedded once, searched in each, merged by score. Thresholds and
- * levels are each domain's own. Their own modes and rerankers have no part in it: what is not said is dense, without a
- * reranker, so that scores compare.
- * @throws CodedError MODELS_DIFFER, and those of `search`
+ * levels are each domain's own. Their own modes, fusions and rerankers have no part in it: what is not said is dense, the
+ * usual fusion, no reranker, so that scores compare.
+ * @throws CodedError MODELS_DIFFER, BAD_FUSION, and those of `search`
  */
 export async function searchSeveral(
   deps: Parameters<typeof search>[0],
@@ -32,11 +34,17 @@ export async function searchSeveral(
   request: SearchRequest,
 ): Promise<SeveralResult> {
   requireOneModel(domains)
-  const asked = { ...request, mode: request.mode ?? 'dense', rerank: request.rerank ?? null } as const
+  const asked = {
+    ...request,
+    mode: request.mode ?? 'dense',
+    fusion: fusionOf(request.fusion, lexicalOf(domains)),
+    rerank: request.rerank ?? null,
+  } as const
+  const alike = withOneColbert(domains)
   const results: SearchResult[] = []
   const started = performance.now()
-  for (let from = 0; from < domains.length; from += AT_A_TIME) {
-    const some = domains.slice(from, from + AT_A_TIME)
+  for (let from = 0; from < alike.length; from += AT_A_TIME) {
+    const some = alike.slice(from, from + AT_A_TIME)
     // Equal texts at the same time share one computation, later ones find it in the cache.
     results.push(...(await Promise.all(some.map((domain) => search(deps, domain, asked)))))
   }
@@ -68,6 +76,23 @@ export async function searchSeveral(
         first.tookMs.rerank === null ? null : Math.max(...results.map(({ tookMs }) => tookMs.rerank ?? 0)),
     },
   }
+}
+
+/** With one model it is the same in all that keep terms. */
+const lexicalOf = (domains: readonly Domain[]): Lexical =>
+  domains.find(({ lexical }) => lexical !== null)?.lexical ?? 'bm25'
+
+/**
+ * Scores by colbert come from what is stored of the texts, which is their signs, or from vectors computed now: where not all
+ * domains store them, none is read.
+ */
+function withOneColbert(domains: readonly Domain[]): Domain[] {
+  const areStored = domains.every(({ outputs }) => outputs.includes(COLBERT))
+  if (areStored) return [...domains]
+  return domains.map((domain) => ({
+    ...domain,
+    outputs: domain.outputs.filter((output) => output !== COLBERT),
+  }))
 }
 
 /** Domains by name, in that order. @throws CodedError UNKNOWN_DOMAIN */

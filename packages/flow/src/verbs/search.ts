@@ -1,6 +1,6 @@
 import { type Engine, type Level, levelOf } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
-import { type Db, type FoundHit, findHits, type SearchMode, whyNothing } from '@millrace/store'
+import { type Db, type FoundHit, findHits, readFilter, type SearchMode, whyNothing } from '@millrace/store'
 import { type Asked, beginReading, goOnReading, type Reading } from '../search/asked.js'
 import type { StaleThreshold } from '../search/bands.js'
 import type { QueryCache } from '../search/cache.js'
@@ -8,9 +8,9 @@ import { fieldsOf } from '../search/fields.js'
 import type { Fusion } from '../search/fusion.js'
 import type { KnownDomains } from '../search/known.js'
 import type { QueryLog } from '../search/log.js'
-import type { Plan } from '../search/plan.js'
+import { type Plan, planOf } from '../search/plan.js'
 import { fuseHits, type Rerank, rerankHits } from '../search/rerank.js'
-import type { ScoreKind, Scores } from '../search/scores.js'
+import { leastFor, SCORE_KINDS, type ScoreKind, type Scores } from '../search/scores.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
@@ -58,7 +58,7 @@ export interface SearchHit extends FoundHit {
 }
 
 export interface Warning {
-  readonly code: 'NOTHING_INGESTED' | 'STILL_INGESTING' | 'UNKNOWN_FIELD'
+  readonly code: 'SCORE_NOT_COMPUTED' | 'NOTHING_INGESTED' | 'STILL_INGESTING' | 'UNKNOWN_FIELD'
   readonly message: string
 }
 
@@ -115,19 +115,32 @@ export interface Searched {
 /**
  * The same by the domain's name. Where it was searched before, its queries are embedded while it is looked up; that it is
  * what it was is only a guess, and what it is decides.
- * @throws CodedError UNKNOWN_DOMAIN
+ * @param shared what is said for all of several: what is wrong with that is wrong with all of them
+ * @throws CodedError UNKNOWN_DOMAIN, and those of `search` that `shared` has
  */
 export async function searchNamed(
   deps: Deps & { readonly known: KnownDomains },
   name: string,
   requests: readonly SearchRequest[],
+  shared?: SearchOptions,
 ): Promise<Searched> {
   const last = deps.known.last(name)
   const begun = last === undefined ? undefined : beginReading(deps, last, requests)
   const domain = await deps.known.find(name)
+  if (shared !== undefined) await checkShared(deps, domain, shared)
   const reading =
     begun === undefined ? beginReading(deps, domain, requests) : goOnReading(deps, domain, requests, begun)
   return { domain, outcomes: await searchRead(deps, reading) }
+}
+
+async function checkShared(deps: Deps, domain: Domain, shared: SearchOptions): Promise<void> {
+  const { filter } = planOf(deps.engine, domain, { ...shared, query: '' })
+  if (shared.filter === undefined) return
+  try {
+    await readFilter(deps.db, filter)
+  } catch (error) {
+    throw refusal(error, domain.name)
+  }
 }
 
 async function searchRead(deps: Deps, { domain, plans, asked }: Reading): Promise<SearchOutcome[]> {
@@ -162,8 +175,9 @@ async function run(
   const { request, mode, fusion, rerank, rankedBy, threshold, filter } = plan
   const started = performance.now()
   // Those of scores that are computed later cut later.
-  const thresholds = { ...request.thresholds, [mode]: request.thresholds?.[mode] ?? null }
-  if (rankedBy === mode && rerank === null) thresholds[mode] = threshold
+  const cuts = cutsOf(plan)
+  const isRankedLater = rankedBy === mode && rerank !== null
+  const thresholds = { ...cuts, [mode]: isRankedLater ? null : (cuts[mode] ?? null) }
   const found = await findHits(deps.db, {
     domain: domain.name,
     vector: asked.vector,
@@ -180,7 +194,7 @@ async function run(
   const ranked = found.map((hit): Ranked => ({ ...hit, rankedBy: mode, score: hit.scores[mode] ?? 0 }))
   const searched = performance.now()
   const reranked = rerank === null ? ranked : await rerankBy(deps, domain, plan, asked, ranked, rerank)
-  const kept = rerank === null ? reranked : reranked.filter((hit) => passes(hit, plan)).slice(0, request.k)
+  const kept = reranked.filter((hit) => passes(hit, cuts)).slice(0, request.k)
   const hits = kept.map((hit) => ({
     ...hit,
     similarity: hit.scores.dense ?? null,
@@ -198,8 +212,10 @@ async function run(
     rankedBy,
     topScore: hits[0]?.score ?? null,
     topLevel: hits[0]?.level?.key ?? null,
+    top: hits.map(({ documentId, chunk, score }) => ({ documentId, chunk, score })),
     embedMs,
-    searchMs: ended - started,
+    searchMs: searched - started,
+    rerankMs: rerank === null ? null : ended - searched,
     totalMs: embedMs + ended - started,
   })
   return {
@@ -210,7 +226,7 @@ async function run(
     threshold,
     stale: plan.stale,
     query: asked.query,
-    warnings: hits.length > 0 ? [] : await warningsOf(deps, domain, filter),
+    warnings: hits.length > 0 ? [] : await warningsOf(deps, domain, plan),
     tookMs: {
       embed: tenths(embedMs),
       search: tenths(searched - started),
@@ -239,26 +255,45 @@ function rerankBy(
   return fuseHits(deps, domain, query, hits, { weights: fusion, top: rerank.top })
 }
 
-/** What was not reranked has no such score, and so cannot reach a threshold of it. */
-function passes(hit: Ranked, { request, rankedBy, threshold }: Plan): boolean {
+type Cuts = Partial<Readonly<Record<ScoreKind, number>>>
+
+/** The least scores of a hit, as they are computed. */
+function cutsOf({ request, rankedBy, threshold }: Plan): Cuts {
   const least = { ...request.thresholds, [rankedBy]: threshold }
-  return Object.entries(least).every(
-    ([kind, value]) => value == null || (hit.scores[kind as ScoreKind] ?? Number.NEGATIVE_INFINITY) >= value,
+  return Object.fromEntries(
+    SCORE_KINDS.flatMap((kind) => {
+      const value = least[kind]
+      return value == null ? [] : [[kind, leastFor(kind, value)]]
+    }),
   )
 }
 
-function levelFor(hit: Ranked, { levels }: Plan): Level | null {
-  const score = levels === null ? undefined : hit.scores[levels.by]
-  if (levels === null || score === undefined) return null
-  return levelOf(levels.levels, score)
+/** What was not computed cannot reach a threshold. */
+const passes = (hit: Ranked, cuts: Cuts): boolean =>
+  SCORE_KINDS.every((kind) => {
+    const cut = cuts[kind]
+    return cut === undefined || (hit.scores[kind] ?? Number.NEGATIVE_INFINITY) >= cut
+  })
+
+/** Of a hit that the reranker did not see: that of what it was ranked by before, else of its similarity. */
+function levelFor({ scores, rankedBy }: Ranked, { levels }: Plan): Level | null {
+  const kind = levels[rankedBy] === undefined ? 'dense' : rankedBy
+  const [own, score] = [levels[kind], scores[kind]]
+  return own === undefined || score === undefined ? null : levelOf(own, score)
 }
 
 /** Asked only where nothing was found. */
 async function warningsOf(
   { db }: Deps,
   domain: Domain,
-  filter: Readonly<Record<string, unknown>>,
+  { filter, uncomputed, mode }: Plan,
 ): Promise<Warning[]> {
+  if (uncomputed.length > 0) {
+    return uncomputed.map((kind) => ({
+      code: 'SCORE_NOT_COMPUTED',
+      message: `A threshold of ${kind} is asked for, and mode ${mode} as it was searched computes no such score`,
+    }))
+  }
   const why = await whyNothing(db, domain, fieldsOf(filter))
   const warnings: Warning[] = why.unknownFields.map((field) => ({
     code: 'UNKNOWN_FIELD',

@@ -23,7 +23,7 @@ import {
   sumOf,
   tokensOf,
 } from '../search/matches.js'
-import { cleanText, outputsFor } from '../search/query.js'
+import { cleanText, outputsFor, type Words } from '../search/query.js'
 import { heaviest, USUAL_TOKENS, weighTerms } from '../search/terms.js'
 import type { Domain } from './domains.js'
 import { COLBERT_CHARS_MAX } from './embed-texts.js'
@@ -90,8 +90,8 @@ export async function similarity(
   const levels = 'domain' in by ? by.domain.levels : manifest.levels
   const cleaned = [cleanText(texts.a, cleaning), cleanText(texts.b, cleaning)]
   if (cleaned.some((text) => text === '')) throw missingText()
-  const lexical = lexicalOf(manifest, by)
-  const outputs: readonly EmbedOutput[] = explain ? explainedOutputs(manifest, lexical, cleaned) : ['dense']
+  const words = wordsOf(manifest, by)
+  const outputs: readonly EmbedOutput[] = explain ? explainedOutputs(manifest, words, cleaned) : ['dense']
   const [a, b] = await embedAll(deps.engine, {
     model,
     texts: cleaned,
@@ -108,30 +108,30 @@ export async function similarity(
     model,
     tokens: { a: a.tokens, b: b.tokens },
     pooled: { a: a.windows > 1, b: b.windows > 1 },
-    ...(explain ? { explain: await explained(deps, { model, by, lexical, cleaned, dense, a, b }) } : {}),
+    ...(explain ? { explain: await explained(deps, { model, by, ...words, cleaned, dense, a, b }) } : {}),
   }
 }
 
 /** The model's weights need no domain, bm25 needs one that counts its terms. */
-function lexicalOf({ outputs }: ModelManifest, by: By): Lexical | null {
+function wordsOf({ outputs }: ModelManifest, by: By): Words {
   const own = outputs.includes('sparse') ? 'learned' : null
-  return 'domain' in by ? (by.domain.lexical ?? own) : own
+  if (!('domain' in by) || by.domain.lexical === null) return { lexical: own, counted: 'terms' }
+  return { lexical: by.domain.lexical, counted: by.domain.counted }
 }
 
 function explainedOutputs(
   { outputs }: ModelManifest,
-  lexical: Lexical | null,
+  words: Words,
   texts: readonly string[],
 ): readonly EmbedOutput[] {
   const chars = texts.reduce((sum, { length }) => sum + length, 0)
   const hasColbert = outputs.includes('colbert') && chars <= COLBERT_CHARS_MAX
-  return ['dense', ...outputsFor(['sparse'], lexical), ...(hasColbert ? (['colbert'] as const) : [])]
+  return ['dense', ...outputsFor(['sparse'], words), ...(hasColbert ? (['colbert'] as const) : [])]
 }
 
-interface Compared {
+interface Compared extends Words {
   readonly model: string
   readonly by: By
-  readonly lexical: Lexical | null
   readonly cleaned: readonly string[]
   readonly dense: number
   readonly a: Embedded
@@ -139,20 +139,21 @@ interface Compared {
 }
 
 async function explained(deps: Deps, compared: Compared): Promise<SimilarityExplanation> {
-  const { model, lexical, cleaned, dense, a, b } = compared
+  const { model, lexical, counted, cleaned, dense, a, b } = compared
   const [spans, words] = await Promise.all([deps.engine.spans(model, cleaned), scoreWords(deps, compared)])
-  const placed = (i: number): PlacedText => {
+  const isTokens = lexical === 'learned' || counted === 'tokens'
+  const placed = (i: number): PlacedText & { readonly tokens: Span[] } => {
     const [text, own] = [cleaned[i], spans[i]]
     if (text === undefined || own === undefined) throw new CodedError('INTERNAL', 'A text has no spans')
-    return { text, spans: own }
+    return { text, places: isTokens ? own : own.words, tokens: tokensOf(own) }
   }
   const [first, second] = [placed(0), placed(1)]
   const colbert = a.colbert && b.colbert && (await lateScore(a.colbert, b.colbert))
   return {
     scores: { dense, sparse: words.score, colbert: colbert ?? null },
     lexical,
-    a: { text: first.text, tokens: tokensOf(first.spans) },
-    b: { text: second.text, tokens: tokensOf(second.spans) },
+    a: { text: first.text, tokens: first.tokens },
+    b: { text: second.text, tokens: second.tokens },
     matches: matchesOf(first, second, words.products, MATCHES_MAX),
   }
 }

@@ -10,7 +10,7 @@ const chinese = await openTokenizer(join(MODELS_DIR, BGE_ZH))
 async function read(text: string, tokenizer: Tokenizer): Promise<PlacedText & { terms: SparseVector }> {
   const spans = await tokenizer.spans(text)
   const pairs = pairTerms(spans.ids, tokenizer)
-  return { text, spans: { ...spans, pairs }, terms: countTerms(spans.ids, tokenizer) }
+  return { text, places: { ...spans, pairs }, terms: countTerms(spans.ids, tokenizer) }
 }
 
 test('a term of both has all its places in both, however it is written there', async () => {
@@ -43,7 +43,7 @@ test('two Chinese characters beside each other are a match of their own', async 
 
 test('weights are shares of the score, and the best come first', async () => {
   const [a, b] = [await read('one two three', english), await read('three one', english)]
-  const weights = a.terms.ids.map((id) => (id === a.spans.ids[2] ? 3 : 1))
+  const weights = a.terms.ids.map((id) => (id === a.places.ids[2] ? 3 : 1))
   const products = productsOf({ ids: a.terms.ids, weights: Float32Array.from(weights) }, b.terms)
   expect(sumOf(products)).toBe(4)
   const matches = matchesOf(a, b, products, 10)
