@@ -16,6 +16,7 @@ export default defineConfig({
     // Scripts that are inlined would need a laxer content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { checks: { bundlerTimings: false } },
   },
   // `npm run dev`: the page with hot reload, the API from a running server.
   server: {

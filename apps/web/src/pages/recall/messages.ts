@@ -92,6 +92,7 @@ export const recallMessages = defineMessages({
       nothing: 'none',
       moved: 'from {before} to {after}',
       beyond: 'beyond 100',
+      lost: 'Measured before and not now: the document is gone or not ready',
     },
     histogram: {
       title: 'Similarities and thresholds',
@@ -207,6 +208,7 @@ export const recallMessages = defineMessages({
       nothing: '无',
       moved: '从 {before} 到 {after}',
       beyond: '100 名之外',
+      lost: '之前统计过、现在无法统计：文档已不存在或未就绪',
     },
     histogram: {
       title: '相似度分布与阈值',
