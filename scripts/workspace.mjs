@@ -18,6 +18,13 @@ export function run(command, args, options = {}) {
   }
 }
 
+function npm(args) {
+  const script = process.env.npm_execpath
+  const options = { cwd: root, stdio: ['ignore', 2, 2] }
+  if (script?.endsWith('.js')) return spawnSync(process.execPath, [script, ...args], options)
+  return spawnSync(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, options)
+}
+
 /** Installs from the lock file when it has changed since the last install, or never was. */
 export function install() {
   const lock = createHash('sha256')
@@ -25,9 +32,14 @@ export function install() {
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   process.stderr.write('Installing dependencies…\n')
-  const npm = process.env.npm_execpath
-  if (npm?.endsWith('.js')) run(process.execPath, [npm, 'ci'], { stdio: ['ignore', 2, 2] })
-  else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci'], { stdio: ['ignore', 2, 2] })
+  // What npm already has is taken without asking whether there is news: the lock file names each package with its
+  // hash. Where npm last looked before a package was published, it has to ask after all.
+  if (npm(['ci', '--prefer-offline']).status !== 0) {
+    process.stderr.write('Once more, with a look at the registry…\n')
+    const done = npm(['ci'])
+    if (done.error) throw done.error
+    if (done.status !== 0) process.exit(done.status ?? 1)
+  }
   writeFileSync(stamp, lock)
 }
 

@@ -18,7 +18,7 @@ const WORKER = 'apps/worker/dist/main.js'
 const STANDALONE = 'apps/standalone/dist/main.js'
 
 /** Enough work that a kill hits the middle of it: different texts, several chunks each. */
-const WORK = Array.from({ length: 60 }, (_, i) => ({
+const WORK = Array.from({ length: 24 }, (_, i) => ({
   id: `doc-${i}`,
   text: Array.from(
     { length: 40 },
@@ -26,10 +26,13 @@ const WORK = Array.from({ length: 60 }, (_, i) => ({
   ).join(' '),
 }))
 
+/** Half a dozen leases of that work. */
+const SMALL_LEASES = { LEASE_TOKENS: '2048' }
+
 const programs: Program[] = []
 let place: Place
 const start = (path: string, env = {}) => {
-  const program = startProgram(path, { ...place.env, ...env })
+  const program = startProgram(path, { ...SMALL_LEASES, ...place.env, ...env })
   programs.push(program)
   return program
 }

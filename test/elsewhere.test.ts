@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { MINILM, MODELS_DIR } from '../packages/embed/test/models.js'
 import { remoteFolder, startServer, type TestServer } from '../packages/embed/test/remote-server.js'
-import { backends } from './support/backends.js'
+import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
 
-for (const backend of backends()) {
+for (const backend of databases()) {
   describe(`a domain whose vectors a server computes, ${backend.name}`, () => {
     let vectors: TestServer
     let modelsDir: string

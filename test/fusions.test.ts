@@ -146,7 +146,7 @@ for (const backend of databases().slice(0, 2)) {
     })
 
     test('one that was set before fusions were recorded is that of the fusion of the domain', async () => {
-      const migration = await readFile(new URL('../migrations/0018_fusions.sql', import.meta.url), 'utf8')
+      const migration = await readFile(new URL('../migrations/0019_fusions.sql', import.meta.url), 'utf8')
       const [update] = /^update millrace\.bands[^;]*;/m.exec(migration) ?? []
       const { db } = world.running.backends
       for (const fusion of [null, 'rrf', 'm3-mldr', HALVES, { method: 'rrf', k: 7 }]) {

@@ -68,6 +68,24 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
     const add = (questions: readonly object[], query = '') =>
       world.client.post(`${path}${query}`, { questions }, addedSchema)
     const run = (wishes: object = {}) => world.client.post(`${path}/run`, wishes, runSchema)
+    /** A command of millrace: what it prints, and its exit code. */
+    const cli = async (args: readonly string[]) => {
+      let out = ''
+      const write = (text: string) => {
+        out += text
+      }
+      process.exitCode = 0
+      const openEngine = () => {
+        throw new Error('no engine is needed')
+      }
+      const program = buildProgram({ client: world.client, write, openEngine })
+      try {
+        await program.parseAsync(['node', 'millrace', ...args])
+        return { out, code: process.exitCode }
+      } finally {
+        process.exitCode = 0
+      }
+    }
     const refused = async (method: string, where: string, body?: unknown, type?: string) => {
       const answer = await world.call(method, where, body, type === undefined ? {} : { 'content-type': type })
       return [answer.status, answer.body.error?.code]
@@ -115,6 +133,27 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       expect((await world.call('DELETE', path)).body).toEqual({ removed: 1 })
     })
 
+    test('with merge a question keeps the documents and the note that it has', async () => {
+      const question = 'when do I get my money back?'
+      await add([{ id: 'money', question, documentId: 'refund', note: 'from the phone' }])
+      const merged = { added: 0, replaced: 1, total: 1, rejected: [] }
+      expect(await add([{ question, documentId: 'hours' }], '?merge=true')).toMatchObject(merged)
+      expect(await add([{ question, documentIds: ['hours', 'refund'] }], '?merge=true')).toMatchObject(merged)
+      expect((await world.call('GET', path)).body.questions).toEqual([
+        { id: 'money', question, documentIds: ['refund', 'hours'], filter: {}, note: 'from the phone' },
+      ])
+      const many = Array.from({ length: 99 }, (_, i) => `d${i}`)
+      const both = [
+        { question, documentIds: many },
+        { question: 'another?', documentId: 'hours' },
+      ]
+      expect(await add(both, '?merge=true')).toMatchObject({
+        added: 1,
+        rejected: [{ index: 0, code: 'TOO_MANY_EXPECTED' }],
+      })
+      expect((await world.call('DELETE', path)).body).toEqual({ removed: 2 })
+    })
+
     test('what is wrong is refused alone and named; a document that is not there is a warning', async () => {
       const { body } = await world.call('POST', path, {
         questions: [
@@ -139,10 +178,7 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       const blank = { questions: [{ question: '', documentId: 'x' }] }
       expect(await refused('POST', path, blank)).toEqual([422, 'NO_QUESTIONS'])
       expect(await refused('POST', path, { questions: [] })).toEqual([422, 'NO_QUESTIONS'])
-      expect(await refused('POST', path, { questions: [{ question: 5, documentId: 'x' }] })).toEqual([
-        400,
-        'INVALID_REQUEST',
-      ])
+      expect(await refused('POST', path, { questions: 5 })).toEqual([400, 'INVALID_REQUEST'])
       expect(await refused('POST', path, {})).toEqual([400, 'INVALID_REQUEST'])
       expect(await refused('POST', path, '<x/>', 'text/xml')).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE'])
       expect(await refused('POST', '/v1/domains/nope/golden', { questions: ASKED })).toEqual([
@@ -151,6 +187,39 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       ])
       const many = Array.from({ length: 10_001 }, (_, i) => ({ question: `q ${i}`, documentId: 'x' }))
       expect(await refused('POST', path, { questions: many })).toEqual([413, 'TOO_MANY_QUESTIONS'])
+    })
+
+    test('a question of wrong types, and one whose filter no search takes, are refused alone', async () => {
+      const filtered = (filter: unknown) => ({ question: 'why?', documentId: 'hours', filter })
+      const { status, body } = await world.call('POST', path, {
+        questions: [
+          { id: 'typed', question: 5, documentId: 'x' },
+          { question: 'who?', documentId: 'x', colour: 'red' },
+          filtered({ lang: { nope: 1 } }),
+          { id: 'own', ...filtered({ 'document.nope': 1 }) },
+          filtered({ lang: { in: ['en'] } }),
+          7,
+        ],
+      })
+      expect(status).toBe(200)
+      expect(body).toMatchObject({
+        accepted: 1,
+        rejected: [
+          { index: 0, id: 'typed', code: 'INVALID_REQUEST', message: expect.stringMatching(/^question: /) },
+          { index: 1, code: 'INVALID_REQUEST', message: expect.stringContaining('colour') },
+          { index: 2, code: 'INVALID_FILTER', message: expect.stringContaining('nope') },
+          { index: 3, id: 'own', code: 'INVALID_FILTER' },
+          { index: 5, code: 'INVALID_REQUEST' },
+        ],
+      })
+    })
+
+    test('what is added again just so is unchanged', async () => {
+      await add(ASKED, '?replace=true')
+      expect(await add(ASKED)).toMatchObject({ added: 0, replaced: 0, unchanged: 3, removed: 0, total: 3 })
+      const [first, ...others] = ASKED
+      const noted = await add([{ ...first, note: 'new' }, ...others], '?replace=true')
+      expect(noted).toMatchObject({ added: 0, replaced: 1, unchanged: 2, removed: 0, total: 3 })
     })
 
     test('CSV is taken as it is: rows of one question add up, wrong rows are named, a header is needed', async () => {
@@ -278,11 +347,17 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
         400,
         'UNKNOWN_MODEL',
       ])
+      // Also where nothing is fused: two runs would be compared that are the same.
+      for (const wishes of [{ fusion: 'nope' }, { fusion: 'rrf', mode: 'dense' }]) {
+        expect(await refused('POST', `${path}/run`, wishes)).toEqual([400, 'BAD_FUSION'])
+        const search = { query: 'x', mode: 'dense', ...wishes }
+        expect(await refused('POST', '/v1/domains/faq/search', search)).toEqual([400, 'BAD_FUSION'])
+      }
       expect(await refused('GET', `${path}/runs/abc`)).toEqual([404, 'UNKNOWN_RUN'])
       expect(await refused('GET', `${path}/runs?cursor=x`)).toEqual([400, 'INVALID_CURSOR'])
       // A domain with nothing in it: every document is missing, and nothing is measured.
       await world.call('POST', '/v1/domains/empty/golden', { questions: ASKED })
-      expect((await world.call('POST', '/v1/domains/empty/golden/run', {})).body).toMatchObject({
+      expect((await world.call('POST', '/v1/domains/empty/golden/run')).body).toMatchObject({
         state: 'finished',
         measured: 0,
         metrics: null,
@@ -293,6 +368,33 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
         400,
         'DOMAIN_NEEDS_VECTORS',
       ])
+    })
+
+    test('for CI: a question that cannot be measured any more is worse, a run that measures nothing fails', async () => {
+      await world.call('POST', '/v1/domains', { name: 'gate' })
+      const documents = DOCUMENTS.slice(0, 2)
+      const sent = await world.client.post('/v1/domains/gate/documents', { documents }, submissionSchema)
+      await world.finished(sent.ingestion)
+      const questions = [ASKED[0], { id: 'call', question: 'when can I call you?', documentId: 'hours' }]
+      await world.call('POST', '/v1/domains/gate/golden', { questions })
+      const run = ['golden', 'run', 'gate']
+      const runs = async () => (await world.call('GET', '/v1/domains/gate/golden/runs')).body.runs as object[]
+      await expect(cli([...run, '--max-drop', '0.1'])).rejects.toMatchObject({ code: 'NO_COMPARISON' })
+      await expect(cli([...run, '--compare', '999999'])).rejects.toMatchObject({ code: 'UNKNOWN_RUN' })
+      expect(await runs()).toHaveLength(0)
+      expect((await cli(run)).code).toBe(0)
+      const gate = [...run, '--compare', 'last', '--max-drop', '0']
+      expect((await cli(gate)).code).toBe(0)
+
+      await world.call('DELETE', '/v1/domains/gate/documents/parcel')
+      const worse = await cli(gate)
+      expect(worse.code).toBe(EXIT_WORSE)
+      expect(worse.out).toContain('1 measured before and not now:\n  my package never came\n')
+      // From now on that is how it is; but with nothing left there is nothing to be green about.
+      expect((await cli(gate)).code).toBe(0)
+      await world.call('DELETE', '/v1/domains/gate/documents/hours')
+      expect((await cli(gate)).code).toBe(1)
+      expect((await cli(run)).code).toBe(1)
     })
 
     test('a large run goes on in a worker; one whose process died is taken up, and given up after five', async () => {
@@ -369,13 +471,15 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
       expect(found.latencyMs.exact.p95).toBeGreaterThan(0)
       if (backend.isServer) {
         expect(found.index).toEqual({ m: 16, efConstruction: 64, efSearch: 200 })
-        expect(found.latencyMs.index?.p50).toBeGreaterThan(0)
+        expect(found.recall.every(({ latencyMs }) => (latencyMs?.p50 ?? 0) > 0)).toBe(true)
         expect((await ask('?efSearch=7')).index).toMatchObject({ efSearch: 7 })
       } else {
-        expect(found).toMatchObject({ index: null, latencyMs: { index: null } })
+        expect(found).toMatchObject({ index: null, recall: [{ latencyMs: null }, { latencyMs: null }] })
         expect(found.notes.join()).toContain('no index')
       }
       expect((await ask()).notes.join()).toContain('only 4 vectors')
+      const queries = await cli(['recall', 'faq', '--from', 'queries', '--json'])
+      expect(JSON.parse(queries.out)).toMatchObject({ from: 'queries' })
       expect(await ask('?from=queries')).toMatchObject({
         sampled: 0,
         recall: [{ k: 1, recall: null }, {}, {}],
@@ -393,6 +497,8 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
         'sample=1001',
         'from=x',
         'efSearch=0',
+        'candidates=0',
+        'candidates=10001',
       ]) {
         expect(await refused('GET', `/v1/domains/faq/recall?${query}`)).toEqual([400, 'INVALID_REQUEST'])
       }
@@ -413,29 +519,10 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
             cp(new URL(`../samples/support-en/${name}.md`, import.meta.url), join(support, `${name}.md`)),
           ),
         )
-        const command = async (line: string) => {
-          let out = ''
-          process.exitCode = 0
-          await buildProgram({
-            client: world.client,
-            write: (text) => {
-              out += text
-            },
-            openEngine: () => {
-              throw new Error('no engine is needed')
-            },
-          }).parseAsync([
-            'node',
-            ...line
-              .replace('questions.csv', file)
-              .replace('samples/support-en', support)
-              .split(/\s+/)
-              .slice(1),
-          ])
-          const code = process.exitCode
-          process.exitCode = 0
-          return { out, code }
-        }
+        const command = (line: string) =>
+          cli(
+            line.replace('questions.csv', file).replace('samples/support-en', support).split(/\s+/).slice(2),
+          )
         // Blocks of commands, and what the last of them printed where the next block says so.
         const shown = [...docs.matchAll(/```sh\n([\s\S]+?)```(?:\s+```text\n([\s\S]+?)```)?/g)]
         let checked = 0
@@ -475,10 +562,11 @@ for (const backend of [databases()[0], servers()].filter((one) => one !== undefi
 const blocks = (docs: string, language: string): string[] =>
   [...docs.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]+?)\`\`\``, 'g'))].map(([, block = '']) => block)
 
-/** A similarity differs in its last digits from processor to processor; so does when a run began. */
+/** A similarity differs in its last digits from processor to processor; so does when a run began, and how wide its id is. */
 const rounded = (text: string): string =>
   text
     .replaceAll(/\d\.\d{4}/g, (number) => Number(number).toFixed(2))
     .replaceAll(/\brun \d+|^\d+ /gm, 'run #')
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d/g, 'then')
+    .replaceAll(/ {2,}/g, '  ')
     .trim()

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { openEngine } from '@millrace/embed'
 import {
@@ -173,11 +175,18 @@ for (const backend of databases().slice(0, 2)) {
           hits: 1,
           rankedBy: 'dense',
           topScore: expect.closeTo((await search('lost parcel')).hits[0]?.similarity ?? 0, 5),
+          top: [{ documentId: 'parcel', chunk: 0, score: expect.any(Number) }],
+          tookMs: { rerank: null },
         })
         expect(queries[1]).toMatchObject({ hits: 0, topScore: null, topLevel: null })
         const { body } = await world.call('GET', '/v1/domains/faq/queries/stats?days=1')
         expect(body).toMatchObject({ days: 1, log: 'text', withoutHits: 2, distinct: 4 })
-        expect((body.usual as object[])[0]).toMatchObject({ query: 'lost parcel', withoutHits: 0 })
+        expect((body.usual as object[])[0]).toMatchObject({
+          query: 'lost parcel',
+          withoutHits: 0,
+          rankedBy: 'dense',
+        })
+        expect(body.latency).toMatchObject({ search: { p50: expect.any(Number) }, rerank: null })
         expect((body.withoutAnswer as { query: string }[]).map(({ query }) => query).sort()).toEqual([
           null,
           'zebra crossing',
@@ -204,6 +213,41 @@ for (const backend of databases().slice(0, 2)) {
         )
       })
 
+      test('forgets what was asked before, also what is not written yet, here or by another process', async () => {
+        await clear()
+        const elsewhere = openQueryLog({ db, log: silent }, { mode: 'text', everyMs: 60_000 })
+        elsewhere.note(asked('elsewhere'))
+        await sleep(5)
+        await search('a name')
+        expect((await world.call('DELETE', '/v1/domains/faq/queries')).body).toEqual({ deleted: 1 })
+        elsewhere.note({ ...asked('begun before, done after'), totalMs: 1_000 })
+        await sleep(5)
+        elsewhere.note(asked('after'))
+        await elsewhere.close()
+        expect((await logged(1)).map(({ query }) => query)).toEqual(['after'])
+      })
+
+      test('forgets one query alone, also what is not written yet', async () => {
+        await clear()
+        const elsewhere = openQueryLog({ db, log: silent }, { mode: 'text', everyMs: 60_000 })
+        await search('one')
+        const [one] = await logged(1)
+        for (const text of ['one', 'two']) elsewhere.note(asked(text))
+        await sleep(5)
+        const done = await world.call('DELETE', `/v1/domains/faq/queries?hash=${one?.hash}`)
+        expect(done.body).toEqual({ deleted: 1 })
+        await elsewhere.close()
+        expect((await logged(1)).map(({ query }) => query)).toEqual(['two'])
+      })
+
+      test('shows a usual query by its beginning', async () => {
+        await clear()
+        await search('parcel '.repeat(100))
+        await logged(1)
+        const { body } = await world.call('GET', '/v1/domains/faq/queries/stats')
+        expect((body.usual as { query: string }[])[0]?.query).toHaveLength(200)
+      })
+
       test('forgets what is older than its days', async () => {
         await clear()
         await search('old')
@@ -226,8 +270,10 @@ for (const backend of databases().slice(0, 2)) {
         rankedBy: 'dense',
         topScore: null,
         topLevel: null,
+        top: Array.from({ length: 12 }, (_, i) => ({ documentId: `d${i}`, chunk: 0, score: 0.5 })),
         embedMs: 1,
         searchMs: 1,
+        rerankMs: null,
         totalMs: 2,
       })
 
@@ -241,9 +287,10 @@ for (const backend of databases().slice(0, 2)) {
         off.note(asked('unseen'))
         await off.close()
         const rows = await db.query<{ query: string | null; bytes: number }>(
-          'select query, octet_length(query_hash) as bytes from millrace.queries',
+          'select query, octet_length(query_hash) as bytes, top from millrace.queries',
         )
-        expect(rows).toEqual([{ query: null, bytes: 32 }])
+        // Which documents were found would tell what was asked.
+        expect(rows).toEqual([{ query: null, bytes: 32, top: Array(10).fill({ score: 0.5 }) }])
         const texts = openQueryLog({ db, log: silent }, { mode: 'text' })
         texts.note(asked('secret'))
         texts.note(asked('a\0b\ud800'))
@@ -260,6 +307,7 @@ for (const backend of databases().slice(0, 2)) {
         const flaky: Db = {
           ...db,
           query: (text, values) => (isDown ? Promise.reject(new Error('down')) : db.query(text, values)),
+          transact: (work) => (isDown ? Promise.reject(new Error('down')) : db.transact(work)),
         }
         const warnings: object[] = []
         const log = { warn: (fields: object) => void warnings.push(fields) }
@@ -386,6 +434,28 @@ for (const backend of databases().slice(0, 2)) {
           },
         })
         expect(beaten.sentence.en).toContain('is number 3, and k is 1; the last hit, "parcel"')
+      })
+
+      test('a kind of score that the search does not compute reaches no threshold, and is not shown', async () => {
+        const dense = await why('parcel', { thresholds: { sparse: 0.1 }, threshold: null })
+        expect(dense).toMatchObject({
+          verdict: 'BELOW_THRESHOLD',
+          details: { below: { kind: 'sparse', threshold: 0.1, score: null } },
+        })
+        expect(dense.sentence.en).toContain('this search computes no sparse score')
+        const sparse = await why('parcel', { mode: 'sparse', thresholds: { dense: 0.1 }, threshold: null })
+        expect(sparse).toMatchObject({ details: { below: { kind: 'dense', score: null } } })
+        const shown = await why('refund', { mode: 'sparse', query: 'your card', threshold: null })
+        expect(shown.verdict).toBe('HIT')
+        expect(shown.chunks.map(({ scores }) => Object.keys(scores))).toEqual([['sparse']])
+      })
+
+      test('what falls behind k in a fusion and under its threshold is below it', async () => {
+        const hybrid = { mode: 'hybrid', query: 'lost parcel and your card', k: 1 }
+        expect(await why('refund', { ...hybrid, threshold: 0.9 })).toMatchObject({
+          verdict: 'BELOW_THRESHOLD',
+          details: { below: { kind: 'hybrid', threshold: 0.9, score: expect.any(Number) }, last: null },
+        })
       })
 
       test('what the index does not find is told from what is beaten, also where there is no time to compare', async () => {
@@ -587,6 +657,10 @@ for (const backend of databases().slice(0, 2)) {
         checked.push(path)
       }
       expect(checked).toHaveLength(7)
+      if (backend.isServer) {
+        const [, shell = ''] = /```sh\n(psql [\s\S]+?)\n```/.exec(docs) ?? []
+        expect(await inShell(shell, world.place.env.DATABASE_URL ?? '')).toMatch(/parcels\/lost/)
+      }
       const statements = [...docs.matchAll(/```sql\n([\s\S]+?)\n```/g)].map(([, sql = '']) => sql)
       expect(statements).toHaveLength(2)
       for (const sql of statements) {
@@ -629,6 +703,20 @@ for (const backend of databases().slice(0, 2)) {
       expect(await refused(['faq', 'none'])).toEqual([404, 'UNKNOWN_DOMAIN'])
       expect(await refused(['faq', 'faq'])).toEqual([400, 'INVALID_REQUEST'])
       expect(await refused([])).toEqual([400, 'INVALID_REQUEST'])
+    })
+  })
+}
+
+/** What a command of the docs prints; where there is no psql, nothing of it can be run but its statement. */
+function inShell(command: string, databaseUrl: string): Promise<string> {
+  const program = fileURLToPath(new URL('../apps/cli/bin/millrace.js', import.meta.url))
+  const line = command.replace('npx millrace', `'${process.execPath}' '${program}'`)
+  const env = { ...process.env, DATABASE_URL: databaseUrl }
+  return new Promise((resolve, reject) => {
+    execFile('sh', ['-c', `command -v psql >/dev/null || exit 99\n${line}`], { env }, (error, out) => {
+      if (error === null) resolve(out)
+      else if (error.code === 99) resolve('parcels/lost: there is no psql here')
+      else reject(error)
     })
   })
 }

@@ -192,6 +192,39 @@ for (const backend of HAS_HEAD ? databases().slice(0, 2) : []) {
       })
     })
 
+    test('what a reranker cut, or put behind others, is told with its score and its name', async () => {
+      const rerank = { by: 'counting' }
+      const all = (await search('kept', { k: 4, rerank })).hits
+      const last = all[3]
+      const why = async (more: object) => {
+        const asked = { query: QUERY, documentId: last?.documentId, ...more }
+        return (await world.call('POST', '/v1/domains/kept/explain', asked)).body
+      }
+      expect(await why({ k: 1, rerank, threshold: 0.999 })).toMatchObject({
+        verdict: 'BELOW_THRESHOLD',
+        details: {
+          below: { kind: 'rerank', threshold: 0.999, score: expect.closeTo(last?.score ?? 0, 5) },
+          rerankedBy: 'counting',
+        },
+      })
+      const beaten = await why({ k: 1, rerank, threshold: null })
+      expect(beaten).toMatchObject({ verdict: 'BEATEN', details: { rank: 4, rerankedBy: 'counting' } })
+      expect((beaten.sentence as { en: string }).en).toContain('counting has reranked the hits')
+      // With a threshold only what is reranked can be a hit.
+      const plain = (await search('kept', { k: 4, rerank: null })).hits
+      const behind = await why({
+        documentId: plain[2]?.documentId,
+        k: 4,
+        rerank: { by: 'counting', top: 1 },
+        threshold: 0,
+      })
+      expect(behind).toMatchObject({
+        verdict: 'BELOW_THRESHOLD',
+        details: { below: { kind: 'rerank', threshold: 0, score: null } },
+      })
+      expect((behind.sentence as { en: string }).en).toContain('counting did not rerank it')
+    })
+
     test.each([
       ['a model that embeds', 'kept', 'all-minilm-l6-v2', 'NOT_A_RERANKER'],
       ['a model that is not there', 'kept', 'nothing', 'UNKNOWN_MODEL'],

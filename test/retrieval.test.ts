@@ -150,11 +150,18 @@ for (const backend of databases()) {
       const { body } = await world.call('GET', '/v1/domains/help')
       expect(body).toMatchObject({
         search: { mode: 'hybrid', fusion: 'rrf', rerank: null },
-        index: { m: 16, efConstruction: 64, efSearch: 40 },
+        index: { m: 16, efConstruction: 64, efSearch: 40, candidates: null },
         outputs: ['dense', 'sparse'],
         lexical: 'bm25',
         storage: 'full',
       })
+      const set = async (candidates: number | null) => {
+        await change({ index: { candidates } })
+        return (await world.call('GET', '/v1/domains/help')).body
+      }
+      expect(await set(500)).toMatchObject({ index: { efSearch: 40, candidates: 500 } })
+      expect(await set(null)).toMatchObject({ index: { candidates: null } })
+      expect((await change({ index: { candidates: 0 } })).status).toBe(400)
       await change({ search: { mode: 'dense' } })
     })
 

@@ -236,13 +236,21 @@ for (const backend of databases()) {
         documents: { ready: 2, failed: 1 },
         errors: [{ code: 'FILE_ENCRYPTED', count: 1 }],
       })
+      const failed = await world.call('GET', `${path}?state=failed&ingestion=${ingestion}`)
+      expect(failed.body).toMatchObject({ documents: [{ id: 'encrypted.pdf', ingestion }] })
+      const others = await world.call('GET', `${path}?ingestion=${Number(ingestion) + 1}`)
+      expect(others.body.documents).toEqual([])
       // What its chunks would be, without keeping it.
       const preview = new FormData()
       preview.append('request', '{"chunking": {"size": 64}}')
       preview.append('file', new Blob([await readFile(fixture('warranty.pdf'))]), 'warranty.pdf')
       const previewed = await fetch(`${world.url}/v1/chunks/preview`, { method: 'POST', body: preview })
-      const { chunks } = (await previewed.json()) as { chunks: { place: unknown }[] }
+      const { chunks, text } = (await previewed.json()) as {
+        chunks: { place: unknown; text: string; start: number; end: number }[]
+        text: string
+      }
       expect(chunks.map(({ place }) => place)).toContainEqual({ page: 2 })
+      expect(chunks.map(({ start, end }) => text.slice(start, end))).toEqual(chunks.map(({ text }) => text))
       const { body } = await world.call('GET', `${path}/warranty.pdf`)
       expect(body).toMatchObject({ origin: 'file', source: 'shelf', file: { format: 'pdf' } })
       expect((body.chunks as object[]).length).toBeGreaterThan(0)

@@ -2,10 +2,9 @@ import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases } from './support/backends.js'
 import { openWorld, type World } from './support/world.js'
-import { cases, DOCUMENTS } from './support/wrong.js'
+import { cases, DOCUMENTS, OK } from './support/wrong.js'
 
 const LONE = '\ud800'
-const OK = { id: 'ok', text: 'A document with nothing wrong in it.' }
 
 for (const backend of databases()) {
   describe(`wrong input, ${backend.name}`, () => {

@@ -29,6 +29,7 @@ import { benchStorage } from './search/storage.js'
 import { benchQuantizeLarge } from './standin.js'
 import { benchText } from './text.js'
 import { benchTopology } from './topology.js'
+import { benchWeb } from './web.js'
 
 const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   pipeline: benchPipeline,
@@ -60,6 +61,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   quantize: benchQuantize,
   'quantize-large': benchQuantizeLarge,
   text: benchText,
+  web: benchWeb,
 }
 
 // npm run bench: every figure, or the ones named (`engine`: all of `engine/…`). Tables, then everything as one

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Env } from '@millrace/flow'
 import pg from 'pg'
+import { madeDataDir } from './template.js'
 
 /** A place of its own for one test file: the settings that lead there, and how to remove it. */
 export interface Place {
@@ -22,6 +23,7 @@ const embedded: Backend = {
   isServer: false,
   open: async () => {
     const dir = await mkdtemp(join(tmpdir(), 'millrace-'))
+    await cp(await madeDataDir(), dir, { recursive: true })
     return { env: { DATA_DIR: dir }, remove: () => rm(dir, { recursive: true, force: true }) }
   },
 }

@@ -7,6 +7,9 @@ import { TEST_ENV } from './world.js'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
+/** What vitest.config.ts says of the embedded database holds in programs too. */
+const QUICK_DATABASE = process.execArgv.filter((flag) => flag === '--liftoff-only')
+
 /** One of our programs in a process of its own, as a person would start it. */
 export interface Program {
   readonly process: ChildProcess
@@ -19,7 +22,7 @@ export interface Program {
 }
 
 export function startProgram(path: string, env: Env, args: readonly string[] = []): Program {
-  const child = spawn(process.execPath, [`${ROOT}${path}`, ...args], {
+  const child = spawn(process.execPath, [...QUICK_DATABASE, `${ROOT}${path}`, ...args], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...TEST_ENV, LOG_LEVEL: 'info', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

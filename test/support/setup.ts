@@ -1,11 +1,26 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers'
 
+/** Before all tests: a place for what is made once a run (template.ts), and servers. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const room = await mkdtemp(join(tmpdir(), 'millrace-made-'))
+  process.env.TEST_MADE_ONCE = room
+  const stopServers = await startServers()
+  return async () => {
+    await Promise.all([rm(room, { recursive: true, force: true }), stopServers()])
+  }
+}
+
+const NOTHING_TO_STOP = async () => undefined
+
 /**
- * Before all tests: real servers from TEST_DATABASE_URL and TEST_REDIS_URL, else from Docker. With neither,
+ * Real servers from TEST_DATABASE_URL and TEST_REDIS_URL, else from Docker. With neither,
  * one line says what does not run; with CI=true that is a failure.
  */
-export default async function setup(): Promise<(() => Promise<void>) | undefined> {
-  if (process.env.TEST_DATABASE_URL && process.env.TEST_REDIS_URL) return undefined
+async function startServers(): Promise<() => Promise<unknown>> {
+  if (process.env.TEST_DATABASE_URL && process.env.TEST_REDIS_URL) return NOTHING_TO_STOP
   try {
     await getContainerRuntimeClient()
   } catch {
@@ -13,7 +28,7 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
       'Tests on real servers do not run: TEST_DATABASE_URL and TEST_REDIS_URL are not set and there is no Docker'
     if (process.env.CI === 'true') throw new Error(message)
     console.log(message)
-    return undefined
+    return NOTHING_TO_STOP
   }
   const [postgres, redis] = await Promise.all([
     new GenericContainer('pgvector/pgvector:0.8.7-pg18')
@@ -30,7 +45,5 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
     `${container.getHost()}:${container.getMappedPort(port)}`
   process.env.TEST_DATABASE_URL = `postgres://postgres:test@${at(postgres, 5432)}/postgres`
   process.env.TEST_REDIS_URL = `redis://${at(redis, 6379)}`
-  return async () => {
-    await Promise.all([postgres.stop(), redis.stop()])
-  }
+  return () => Promise.all([postgres.stop(), redis.stop()])
 }

@@ -28,6 +28,7 @@ test('every model is listed with what it reads and gives; memory is told of thos
     precision: 'int8-row',
     dims: 384,
     tokensMax: 512,
+    languages: ['en'],
     outputs: ['dense'],
     reranker: false,
     state: 'ready',

@@ -3,7 +3,7 @@ import { CodedError, messageOf } from '@millrace/errors'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { z } from 'zod'
 import { type Ingestion, ingestionSchema, problem } from './contract.js'
-import { hintOf } from './hints.js'
+import { hintOf, messageFor } from './hints.js'
 
 export * from './contract.js'
 
@@ -155,7 +155,7 @@ async function refusal(response: Response): Promise<CodedError> {
   if (!known.success) return badAnswer(response, text)
   const { code, message, details } = known.data.error
   const hint = hintOf(known.data.error)
-  return new CodedError(code, message, {
+  return new CodedError(code, messageFor(code, message), {
     ...(hint === undefined ? {} : { hint }),
     details,
     retryable: response.status === 429 || response.status === 503,

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import {
   type EmbedFailure,
+  type EmbedOutput,
   type EmbedResult,
   type Engine,
   type Output,
@@ -43,12 +44,17 @@ export async function embedTexts(
   out: Writable,
   json: boolean,
 ): Promise<number> {
-  const { id } = engine.manifest(options.model)
+  const { id, outputs: given } = engine.manifest(options.model)
+  // As /v1/embed gives them: of a model without weights of words, how often the text has each of its tokens.
+  const outputs = options.outputs.map(
+    (output): EmbedOutput =>
+      output === 'sparse' && options.sql === true && !given.includes('sparse') ? 'terms' : output,
+  )
   let count = 0
   let failures = 0
   if (json) await write(out, `{"model":${JSON.stringify(id)},"texts":[`)
   for await (const batch of inBatches(texts)) {
-    const { model, outputs, window, kind, sql } = options
+    const { model, window, kind, sql } = options
     const results = await engine.embed({ model, outputs, window, kind, priority: 'bulk', texts: batch })
     for (const [i, result] of results.entries()) {
       if ('error' in result) failures++
@@ -87,7 +93,7 @@ async function* inBatches(texts: AsyncIterable<string> | Iterable<string>): Asyn
 /** What was asked for, as plain JSON. */
 function jsonOf(result: EmbedResult, { outputs, sql }: EmbedOptions) {
   if ('error' in result) return { error: { code: result.error.code, message: result.error.message } }
-  const { vector, sparse, colbert, tokens, windows, truncated } = result
+  const { vector, terms, sparse = terms, colbert, tokens, windows, truncated } = result
   return {
     tokens,
     windows,
@@ -107,7 +113,7 @@ function jsonOf(result: EmbedResult, { outputs, sql }: EmbedOptions) {
   }
 }
 
-const literalsOf = ({ vector, sparse }: Exclude<EmbedResult, EmbedFailure>) => ({
+const literalsOf = ({ vector, terms, sparse = terms }: Exclude<EmbedResult, EmbedFailure>) => ({
   ...(vector.length === 0 ? {} : { vector: vectorLiteral(vector) }),
   ...(sparse === undefined ? {} : { terms: termsLiteral(sparse) }),
 })

@@ -27,7 +27,7 @@ export function addExplain(program: Command, client: Client, write: (text: strin
     .argument('<document>', 'its id')
     .argument('<query>', 'what was searched for')
     .requiredOption('-d, --domain <name>', 'the domain that is searched')
-    .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
+    .option('-k <count>', 'hits at most, 1 to 1000', within(1, 1_000, true), 5)
     .option('--threshold <score>', 'least score of a hit; the domain has its own', within(-1, 1e9, false))
     .addOption(
       new Option('--mode <mode>', "by meaning, words or both; left out: the domain's").choices([
@@ -36,7 +36,7 @@ export function addExplain(program: Command, client: Client, write: (text: strin
         'hybrid',
       ]),
     )
-    .option('--fusion <preset>', 'how hybrid puts both together, such as rrf')
+    .option('--fusion <preset>', 'with --mode hybrid: how both are put together, such as rrf')
     .option('--rerank <by>', 'colbert, or the id of a model that reranks')
     .option('--filter <json>', 'what documents must have, such as \'{"lang": "en"}\'', jsonObject)
     .addOption(new Option('--json', 'print one JSON document on standard output'))
@@ -45,6 +45,7 @@ export function addExplain(program: Command, client: Client, write: (text: strin
       const body = { documentId, query, ...rest, ...(rerank === undefined ? {} : { rerank: { by: rerank } }) }
       const explained = await client.post(`${domainPath(domain)}/explain`, body, explainSchema)
       write(json === true ? `${JSON.stringify(explained)}\n` : showExplained(explained, client.language))
+      if (explained.verdict === 'UNKNOWN_DOCUMENT') process.exitCode = 1
     })
 }
 

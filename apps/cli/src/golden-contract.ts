@@ -11,6 +11,7 @@ export const addedSchema = z.object({
   accepted: z.number(),
   added: z.number(),
   replaced: z.number(),
+  unchanged: z.number(),
   removed: z.number(),
   total: z.number(),
   rejected: z.array(z.object({ index: z.number(), code: z.string(), message: z.string() })),
@@ -91,6 +92,7 @@ export const comparisonSchema = z.object({
   removed: listed,
   changed: listed,
   unmeasured: listed,
+  lost: listed,
 })
 export type GoldenComparison = z.infer<typeof comparisonSchema>
 
@@ -101,8 +103,8 @@ export const recallSchema = z.object({
   sampled: z.number(),
   vectors: z.number(),
   index: z.object({ m: z.number(), efConstruction: z.number(), efSearch: z.number() }).nullable(),
-  recall: z.array(z.object({ k: z.number(), recall: z.number().nullable() })),
-  latencyMs: z.object({ index: latency.nullable(), exact: latency }),
+  recall: z.array(z.object({ k: z.number(), recall: z.number().nullable(), latencyMs: latency.nullable() })),
+  latencyMs: z.object({ exact: latency }),
   notes: z.array(z.string()),
 })
 export type RecallReport = z.infer<typeof recallSchema>

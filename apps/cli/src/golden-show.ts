@@ -122,7 +122,7 @@ export function showRuns(runs: readonly GoldenRun[]): string {
 }
 
 export function showComparison(comparison: GoldenComparison): string {
-  const { before, after, common, metrics, worse, better, sameQuestions } = comparison
+  const { before, after, common, metrics, worse, better, lost, sameQuestions } = comparison
   const others = (['added', 'removed', 'changed', 'unmeasured'] as const).filter(
     (name) => comparison[name].total > 0,
   )
@@ -136,6 +136,7 @@ export function showComparison(comparison: GoldenComparison): string {
     metrics.before === null || metrics.after === null
       ? ''
       : changes(before.id, after.id, metrics.before, metrics.after),
+    lostOf(lost),
     movedOf('worse', worse),
     movedOf('better', better),
   ].join('')
@@ -168,13 +169,20 @@ function movedOf(how: string, { total, first }: GoldenComparison['worse']): stri
   return `${count(total)} ${how}:\n${indented([['question', 'before', 'after'], ...rows])}${more(total, shown.length)}`
 }
 
-/** The metrics that fell by more than `maxDrop`, in words. */
-export function worsened({ metrics }: GoldenComparison, maxDrop: number): string[] {
+function lostOf({ total, first }: GoldenComparison['lost']): string {
+  if (total === 0) return ''
+  const shown = first.slice(0, LISTED)
+  const rows = shown.map(({ question }) => [short(question)])
+  return `${count(total)} measured before and not now:\n${indented(rows)}${more(total, shown.length)}`
+}
+
+/** What got worse, in words: metrics that fell by more than `maxDrop`, and questions that cannot be measured any more. */
+export function worsened({ metrics, lost }: GoldenComparison, maxDrop: number): string[] {
   const { before, after } = metrics
-  if (before === null || after === null) return []
-  return METRICS.filter((name) => before[name] - after[name] > maxDrop + ROUNDING).map(
-    (name) => `${NAMES[name]} fell by ${share(before[name] - after[name])}`,
-  )
+  const gone = lost.total === 0 ? [] : [`${count(lost.total, 'question')} measured before and not now`]
+  if (before === null || after === null) return gone
+  const fell = METRICS.filter((name) => before[name] - after[name] > maxDrop + ROUNDING)
+  return [...fell.map((name) => `${NAMES[name]} fell by ${share(before[name] - after[name])}`), ...gone]
 }
 
 export function showRecall(report: RecallReport): string {
@@ -185,11 +193,15 @@ export function showRecall(report: RecallReport): string {
     index === null
       ? 'index: none\n'
       : `index: HNSW, m ${index.m}, ef_construction ${index.efConstruction}, ef_search ${index.efSearch}\n`,
-    table(report.recall.map(({ k, recall }) => [`recall@${k}`, recall === null ? '' : share(recall)])),
     table([
-      ['', 'p50 ms', 'p95 ms'],
-      ...(latencyMs.index === null ? [] : [['index', ms(latencyMs.index.p50), ms(latencyMs.index.p95)]]),
-      ['exact', ms(latencyMs.exact.p50), ms(latencyMs.exact.p95)],
+      ['', 'recall', 'p50 ms', 'p95 ms'],
+      ...report.recall.map((at) => [
+        `k ${at.k}`,
+        at.recall === null ? '' : share(at.recall),
+        ms(at.latencyMs?.p50),
+        ms(at.latencyMs?.p95),
+      ]),
+      ['exact', '', ms(latencyMs.exact.p50), ms(latencyMs.exact.p95)],
     ]),
     ...report.notes.map((note) => `${note}\n`),
   ].join('')

@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CodedError, codeOf, messageOf } from '@millrace/errors'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { CodedError } from '@millrace/errors'
+import { type Command, Option } from 'commander'
+import type { z } from 'zod'
 import type { Client } from './client.js'
 import { domainPath } from './domain.js'
 import { EXIT_PROBLEMS, EXIT_WORSE } from './exit.js'
@@ -13,11 +11,12 @@ import {
   type GoldenComparison,
   type GoldenReport,
   questionsSchema,
-  recallSchema,
   runSchema,
   runsSchema,
 } from './golden-contract.js'
-import { showComparison, showRecall, showRun, showRuns, worsened } from './golden-show.js'
+import { type Problem, readBytes, readGolden } from './golden-file.js'
+import { showComparison, showRun, showRuns, worsened } from './golden-show.js'
+import { within } from './numbers.js'
 import { table } from './table.js'
 import { count } from './words.js'
 
@@ -32,20 +31,10 @@ interface RunOptions extends Output {
   readonly threshold?: number
   readonly note?: string
   readonly compare?: string
-  readonly maxDrop: number
+  readonly maxDrop?: number
 }
 
 const json = () => new Option('--json', 'print one JSON document on standard output')
-
-const within =
-  (min: number, max: number, whole: boolean) =>
-  (value: string): number => {
-    const number = Number(value)
-    if (value.trim() === '' || !(number >= min && number <= max) || (whole && !Number.isInteger(number))) {
-      throw new InvalidArgumentError(`It must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}.`)
-    }
-    return number
-  }
 
 const MORE = `
 FILE is CSV with a header question,documentId[,id,note], JSON ({"questions": [{"question", "documentId"}]}) or a
@@ -54,7 +43,8 @@ FILE is CSV with a header question,documentId[,id,note], JSON ({"questions": [{"
   millrace golden add questions.csv --domain faq
   millrace golden run faq --compare last --max-drop 0.02
 
-Exit codes of run and compare: 0 as good as before, 3 a figure fell by more than --max-drop, 2 nothing to compare.`
+Exit codes of run and compare: 0 as good as before; 3 a figure fell by more than --max-drop, or a question could be
+measured before and not now; 2 nothing to compare; 1 it failed, or measured nothing.`
 
 /** `millrace golden …`: sets of questions, and runs over them. */
 export function addGolden(program: Command, client: Client, write: (text: string) => void): void {
@@ -107,7 +97,7 @@ export function addGolden(program: Command, client: Client, write: (text: string
     .command('run')
     .description('ask all questions, and say how many found their document')
     .argument('<domain>', 'the domain')
-    .option('-k <count>', 'hits of each question that count', within(1, 1_000, true), 3)
+    .option('-k <count>', 'hits of each question that count, 1 to 1000', within(1, 1_000, true), 3)
     .addOption(
       new Option('--mode <mode>', "what searches go by; left out: the domain's").choices([
         'dense',
@@ -118,16 +108,29 @@ export function addGolden(program: Command, client: Client, write: (text: string
     .option('--fusion <name>', "of mode hybrid: a preset; left out: the domain's")
     .option('--rerank <model>', "colbert, or the id of a model; none: without the domain's")
     .option('--threshold <score>', 'count what it would cut; the domain has its own', within(-1, 1e6, false))
-    .option('--note <text>', 'kept with the run: what was changed')
+    .option('--note <text>', 'kept with the run: what was changed; 2000 characters at most')
     .option('--compare <run>', 'with an earlier run: its id, or last')
-    .option('--max-drop <share>', 'how much a figure may fall against it', within(0, 1, false), 0)
+    .option(
+      '--max-drop <share>',
+      'with --compare: how much a figure may fall, 0 to 1 (default: 0)',
+      within(0, 1, false),
+    )
     .addOption(json())
     .action(async (domain: string, options: RunOptions) => {
-      const { k, mode, fusion, threshold, note, compare } = options
+      const { k, mode, fusion, threshold, note, compare, maxDrop } = options
+      if (maxDrop !== undefined && compare === undefined) {
+        throw new CodedError(
+          'NO_COMPARISON',
+          '--max-drop says how much a figure may fall against another run',
+          {
+            hint: 'Say which with --compare: the id of a run, or last',
+          },
+        )
+      }
       const rerank = options.rerank === undefined ? undefined : rerankOf(options.rerank)
       const path = `${domainPath(domain)}/golden`
-      // Before there is a newer one.
-      const other = compare === 'last' ? await lastRun(client, path) : compare
+      // Before there is a newer one, and before anything is asked in vain.
+      const other = compare === undefined ? undefined : await earlierRun(client, path, compare)
       const wishes = Object.entries({ k, mode, fusion, rerank, threshold, note }).filter(
         ([, value]) => value !== undefined,
       )
@@ -144,7 +147,11 @@ export function addGolden(program: Command, client: Client, write: (text: string
           compare === 'last' && other === undefined ? 'there is no earlier run to compare with\n' : '',
         ].join(''),
       )
-      if (beside !== undefined) judge(beside, options.maxDrop)
+      if (beside !== undefined) judge(beside, maxDrop ?? 0)
+      if (run.measured === 0) {
+        process.stderr.write(`${nothingMeasured(run)}\n`)
+        process.exitCode = 1
+      }
     })
 
   golden
@@ -163,7 +170,7 @@ export function addGolden(program: Command, client: Client, write: (text: string
     .argument('<domain>', 'the domain')
     .argument('<a>', 'the id of a run')
     .argument('<b>', 'the id of a later run')
-    .option('--max-drop <share>', 'how much a figure may fall', within(0, 1, false), 0)
+    .option('--max-drop <share>', 'how much a figure may fall, 0 to 1', within(0, 1, false), 0)
     .addOption(json())
     .action(async (domain: string, a: string, b: string, options: Output & { maxDrop: number }) => {
       const path = `${domainPath(domain)}/golden/runs/${encodeURIComponent(a)}/compare/${encodeURIComponent(b)}`
@@ -171,32 +178,6 @@ export function addGolden(program: Command, client: Client, write: (text: string
       print(options, beside, () => showComparison(beside))
       judge(beside, options.maxDrop)
     })
-
-  program
-    .command('recall')
-    .description("how many of the true nearest a domain's index finds, and how long that takes")
-    .argument('<domain>', 'the domain')
-    .option('--sample <count>', 'searches', within(1, 1_000, true), 100)
-    .addOption(
-      new Option('--from <what>', 'search with stored vectors, or with what was asked last (QUERY_LOG=text)')
-        .choices(['vectors', 'queries'])
-        .default('vectors'),
-    )
-    .option('-k <list>', 'recall at so many hits, with commas between', '1,10,100')
-    .option('--ef-search <count>', "how far the index looks, instead of the domain's", within(1, 1_000, true))
-    .addOption(json())
-    .action(
-      async (
-        domain: string,
-        options: Output & { sample: number; from: string; k: string; efSearch?: number },
-      ) => {
-        const { sample, k, efSearch } = options
-        const query = new URLSearchParams({ sample: String(sample), k })
-        if (efSearch !== undefined) query.set('efSearch', String(efSearch))
-        const report = await client.get(`${domainPath(domain)}/recall?${query}`, recallSchema)
-        print(options, report, () => showRecall(report))
-      },
-    )
 }
 
 const rerankOf = (by: string) => (by === 'none' ? null : { by })
@@ -204,12 +185,12 @@ const rerankOf = (by: string) => (by === 'none' ? null : { by })
 /** Says on standard error what fell too far, so that standard output stays the report. */
 function judge(comparison: GoldenComparison, maxDrop: number): void {
   const fell = worsened(comparison, maxDrop)
-  if (comparison.common === 0) {
-    process.stderr.write('the runs have no question in common\n')
-    process.exitCode = EXIT_PROBLEMS
-  } else if (fell.length > 0) {
+  if (fell.length > 0) {
     process.stderr.write(`worse than allowed: ${fell.join(', ')}\n`)
     process.exitCode = EXIT_WORSE
+  } else if (comparison.common === 0) {
+    process.stderr.write('the runs have no question in common\n')
+    process.exitCode = EXIT_PROBLEMS
   }
 }
 
@@ -228,9 +209,29 @@ async function finished(client: Client, path: string, begun: GoldenReport): Prom
   })
 }
 
-async function lastRun(client: Client, path: string): Promise<string | undefined> {
-  const { runs } = await client.get(`${path}/runs?limit=1000`, runsSchema)
-  return runs.find(({ state }) => state === 'finished')?.id
+/** The id of a run that can be compared with; of `last` undefined where there is none yet. */
+async function earlierRun(client: Client, path: string, wanted: string): Promise<string | undefined> {
+  if (wanted === 'last') {
+    const { runs } = await client.get(`${path}/runs?limit=1000`, runsSchema)
+    return runs.find(({ state }) => state === 'finished')?.id
+  }
+  const { id, state } = await client.get(`${path}/runs/${encodeURIComponent(wanted)}`, runSchema)
+  if (state === 'finished') return id
+  throw new CodedError('RUN_NOT_FINISHED', `Run ${id} is ${state}: it cannot be compared`, {
+    hint: 'Choose another one: `millrace golden runs DOMAIN` lists them',
+  })
+}
+
+function nothingMeasured({ questions, unmeasured }: GoldenReport): string {
+  const { missing = 0, notReady = 0, empty = 0, failed = 0 } = unmeasured ?? {}
+  const reasons = [
+    [missing, 'expect documents that are not there'],
+    [notReady, 'documents that are not ready'],
+    [empty, 'documents that are empty'],
+    [failed, 'could not be asked'],
+  ] as const
+  const why = reasons.flatMap(([number, what]) => (number === 0 ? [] : [`${count(number)} ${what}`]))
+  return `nothing was measured: of ${count(questions, 'question')}, ${why.join(', ')}`
 }
 
 async function allQuestions(client: Client, domain: string) {
@@ -245,113 +246,19 @@ async function allQuestions(client: Client, domain: string) {
   return questions
 }
 
-interface Problem {
-  readonly path: string
-  readonly code: string
-  readonly message: string
-}
-
-function showAdded(
-  domain: string,
-  done: { added: number; replaced: number; removed: number; total: number; missingTotal: number } & {
-    readonly missing: readonly { id: string; question: string; documentId: string }[]
-  },
-  problems: readonly Problem[],
-): string {
-  const { added, replaced, removed, total, missing, missingTotal } = done
+function showAdded(domain: string, done: z.infer<typeof addedSchema>, problems: readonly Problem[]): string {
+  const { added, replaced, unchanged, removed, total, missing, missingTotal } = done
+  const did = [
+    `${count(added)} added`,
+    `${count(replaced)} replaced`,
+    ...(unchanged === 0 ? [] : [`${count(unchanged)} unchanged`]),
+    `${count(removed)} removed`,
+  ]
   return [
-    `${count(added)} added, ${count(replaced)} replaced, ${count(removed)} removed: ${domain} has ${count(total, 'question')}\n`,
+    `${did.join(', ')}: ${domain} has ${count(total, 'question')}\n`,
     problems.length === 0 ? '' : `${count(problems.length, 'problem')}:\n`,
     table(problems.map(({ path, code, message }) => [`  ${path}`, code, message])),
     missingTotal === 0 ? '' : `${count(missingTotal)} expected, and not there yet:\n`,
     table(missing.slice(0, 20).map(({ documentId, question }) => [`  ${documentId}`, question.slice(0, 60)])),
   ].join('')
-}
-
-async function readBytes(path: string, stdin: Readable): Promise<Buffer> {
-  if (path === '-') return buffer(stdin)
-  return readFile(path).catch((cause: unknown) => {
-    const why = codeOf(cause) === 'ENOENT' ? 'There is no file' : `${messageOf(cause)}:`
-    throw new CodedError('NO_SUCH_FILE', `${why} ${path}`, { hint: 'Check the path', cause })
-  })
-}
-
-export interface ReadGolden {
-  /** As the server takes it. */
-  readonly body: { readonly csv: string } | { readonly questions: readonly unknown[] }
-  /** Lines that are no question at all. */
-  readonly problems: readonly Problem[]
-  /** Where the question of an index is. */
-  readonly nameOf: (index: number) => string
-}
-
-/**
- * A file of questions: JSON when it is JSON, a JSON object a line when its first line is one, else CSV, which the server
- * reads.
- * @throws CodedError INVALID_UTF8, INVALID_JSON
- */
-export function readGolden(bytes: Uint8Array, path: string): ReadGolden {
-  const name = path === '-' ? 'standard input' : path
-  const text = decode(bytes, name)
-  if (!/^\s*[[{]/.test(text)) {
-    return { body: { csv: text }, problems: [], nameOf: (index) => `${name} row ${index + 1}` }
-  }
-  const whole = parse(text)
-  if (Array.isArray(whole)) {
-    return { body: { questions: whole }, problems: [], nameOf: (index) => `${name} question ${index + 1}` }
-  }
-  if (whole !== undefined && hasQuestions(whole)) {
-    return {
-      body: { questions: whole.questions },
-      problems: [],
-      nameOf: (index) => `${name} question ${index + 1}`,
-    }
-  }
-  return readLines(text, name)
-}
-
-const hasQuestions = (value: unknown): value is { readonly questions: readonly unknown[] } =>
-  value !== null && typeof value === 'object' && 'questions' in value && Array.isArray(value.questions)
-
-function readLines(text: string, name: string): ReadGolden {
-  const lines = text
-    .split('\n')
-    .map((line, n) => ({ number: n + 1, line }))
-    .filter(({ line }) => line.trim() !== '')
-    .map(({ number, line }) => ({ number, value: parse(line) }))
-  const good = lines.filter(({ value }) => value !== null && typeof value === 'object')
-  if (good.length === 0) {
-    throw new CodedError('INVALID_JSON', `${name} is no JSON`, {
-      hint: 'Write {"questions": [{"question": "…", "documentId": "…"}]}, or such a question a line',
-    })
-  }
-  const problems = lines
-    .filter((line) => !good.includes(line))
-    .map(({ number }) => ({
-      path: `${name}:${number}`,
-      code: 'INVALID_JSON',
-      message: 'The line is no JSON object',
-    }))
-  return {
-    body: { questions: good.map(({ value }) => value) },
-    problems,
-    nameOf: (index) => `${name}:${good[index]?.number ?? '?'}`,
-  }
-}
-
-function decode(bytes: Uint8Array, name: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new CodedError('INVALID_UTF8', `${name} is not UTF-8`, { hint: 'Save it as UTF-8', cause })
-  }
-}
-
-/** Undefined for what is not JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -11,3 +11,17 @@ export const hintOf = (error: {
   readonly code: string
   readonly hint?: string | undefined
 }): string | undefined => HINTS[error.code] ?? error.hint
+
+/** Fields that are arguments at the command line. */
+const ARGUMENTS = new Set(['documentId', 'query', 'text', 'texts', 'a', 'b', 'name'])
+
+/** The server names the field of a request that is wrong; whoever sits at the command line wrote an option. */
+export function messageFor(code: string, message: string): string {
+  if (code !== 'INVALID_REQUEST') return message
+  return message.replace(/^(?:body|querystring)\.(\w+)[^:]*:/, (_, field: string) => {
+    if (ARGUMENTS.has(field)) return `${field}:`
+    return field.length === 1
+      ? `-${field}:`
+      : `--${field.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}:`
+  })
+}

@@ -12,3 +12,15 @@ export const within =
     }
     return number
   }
+
+/** Whole numbers with commas between, as they were written. */
+export const numberList =
+  (min: number, max: number, most: number) =>
+  (value: string): string => {
+    const parts = value.split(',')
+    const isGood = (part: string) => /^\s*\d+\s*$/.test(part) && Number(part) >= min && Number(part) <= max
+    if (parts.length <= most && parts.every(isGood)) return parts.map((part) => part.trim()).join(',')
+    throw new InvalidArgumentError(
+      `It must be whole numbers from ${min} to ${max} with commas between, at most ${most}.`,
+    )
+  }

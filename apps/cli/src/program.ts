@@ -13,6 +13,7 @@ import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
 import { within } from './numbers.js'
+import { addRecall } from './recall.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
 import { addSimilarity } from './similarity.js'
@@ -106,6 +107,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
 
   addChunk(program, client, write)
   addGolden(program, client, write)
+  addRecall(program, client, write)
   addStorage(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
@@ -196,7 +198,10 @@ function addEmbed(program: Command, openEngine: () => Engine): void {
         'what the texts are, for models with instructions; plain: none (default: plain, with --sql query)',
       ).choices(['query', 'document', 'plain']),
     )
-    .option('--sql', 'print literals for SQL: the vector, and with sparse the terms, a line each')
+    .option(
+      '--sql',
+      'print literals for SQL: the vector, and with --outputs dense,sparse the terms, a line each',
+    )
     .addOption(json())
     .action(
       async (

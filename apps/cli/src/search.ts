@@ -40,7 +40,7 @@ export function addSearch(program: Command, client: Client, write: (text: string
     .argument('[query]', 'what to look for, in your own words')
     .requiredOption('-d, --domain <name>', 'the domain to search')
     .option('--vector <file>', 'instead of a query: a JSON array of numbers; - is standard input')
-    .option('-k <count>', 'hits at most', within(1, 1_000, true), 5)
+    .option('-k <count>', 'hits at most, 1 to 1000', within(1, 1_000, true), 5)
     .option(
       '--threshold <score>',
       'least score of a hit; of similarities -1 to 1; the domain has its own',
@@ -53,7 +53,7 @@ export function addSearch(program: Command, client: Client, write: (text: string
         'hybrid',
       ]),
     )
-    .option('--fusion <preset>', 'how hybrid puts both together, such as rrf')
+    .option('--fusion <preset>', 'with --mode hybrid: how both are put together, such as rrf')
     .option('--rerank <by>', 'colbert, or the id of a model that reranks')
     .option('--filter <json>', 'what documents must have, such as \'{"lang": "en"}\'', jsonObject)
     .option('--exact', 'without the index')

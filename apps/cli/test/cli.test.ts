@@ -235,6 +235,21 @@ describe('the command millrace', () => {
     expect(out).toMatch(/^0\.\d{4} .*\n {2}dense 0\.\d{4}, sparse -, colbert -\n {2}100 % {2}password\n$/)
   })
 
+  test('explain says why, and fails for a document that is not there', async () => {
+    const asked = ['when do parcels arrive?', '--domain', 'docs', '-k', '1']
+    const found = await run(['explain', 'delivery.md', ...asked])
+    expect(found).toMatchObject({ code: 0, out: expect.stringMatching(/^HIT: "delivery.md" is hit 1\.\n/) })
+    const unknown = await run(['explain', 'delivery', ...asked])
+    expect(unknown).toMatchObject({ code: 1, out: expect.stringContaining('there is "delivery.md"') })
+  })
+
+  test('what is wrong with an option is said of the option', async () => {
+    const list = await run(['recall', 'docs', '-k', '1,501'])
+    expect(list).toMatchObject({ code: 1, err: expect.stringContaining('whole numbers from 1 to 500') })
+    const note = await run(['golden', 'run', 'docs', '--note', 'x'.repeat(2_001)])
+    expect(note).toMatchObject({ code: 1, err: expect.stringMatching(/^INVALID_REQUEST: --note: Too big/) })
+  })
+
   test('domains are created and listed; a name that is taken or cannot be is refused', async () => {
     const created = await run(['domains', 'create', 'faq', '--model', MODEL, '--threshold', '0.3'])
     expect(created).toEqual({ code: 0, out: `created faq (${MODEL})\n`, err: '' })

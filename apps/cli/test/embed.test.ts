@@ -42,6 +42,16 @@ describe('millrace embed', () => {
     expect(out).toMatch(/^"hello world" {2}4 tokens, 1 window\n {2}dense {4}384 dims: (-?\d\.\d{4} ){6}…\n$/)
   })
 
+  test('literals for SQL: as /v1/embed gives them, of a model without weights of words how often it has each token', async () => {
+    const sql = ['embed', '--model', MODEL, '--sql', '--outputs', 'dense,sparse']
+    const { code, out, err } = await millrace([...sql, 'parcel, parcel'])
+    expect([code, err]).toEqual([0, ''])
+    expect(out).toMatch(/^\[-?\d[^\n]+\]\n\{(\d+:\d+,)*\d+:2(,\d+:\d+)*\}\/1000000000\n$/)
+    const { texts } = JSON.parse((await millrace([...sql, '--json', 'parcel, parcel'])).out)
+    expect(texts[0].sql).toEqual({ vector: expect.any(String), terms: out.split('\n')[1] })
+    expect(Object.values(texts[0].sparse)).toContain(2)
+  })
+
   test('reads texts from NDJSON, more than it holds at once, in order', async () => {
     const file = join(folder, 'texts.ndjson')
     const lines = Array.from({ length: 600 }, (_, i) =>

@@ -79,7 +79,8 @@ async function count({ backends }: Standalone, reports: readonly IngestReport[])
 const cli = (url: string) => (new URL(url).port === '8080' ? '' : `MILLRACE_URL=${url} `)
 
 const next = (url: string) => `
-Millrace serves ${url} until you press Ctrl+C. Try, in another terminal:
+Millrace serves ${url} until you press Ctrl+C. Open it in a browser to compare, search, load and watch.
+Or try, in another terminal:
 
   curl -s ${url}/v1/domains/support-en/search -H 'content-type: application/json' \\
     -H 'accept-language: en' -d '{"query": "my parcel never came", "k": 3}'

@@ -46,6 +46,8 @@ export interface VisitOptions {
   readonly width?: number
   /** Answers that fail on purpose make the browser log them. */
   readonly allowFailures?: boolean
+  /** Before the page is opened: faults of the server that it meets from the start. */
+  readonly before?: (page: Page) => Promise<unknown>
 }
 
 /**
@@ -56,7 +58,7 @@ export async function visit(
   site: Pick<Site, 'browser' | 'world'>,
   path: string,
   story: (page: Page, context: BrowserContext) => Promise<void>,
-  { language = 'en', theme = 'light', width = 1_200, allowFailures = false }: VisitOptions = {},
+  { language = 'en', theme = 'light', width = 1_200, allowFailures = false, before }: VisitOptions = {},
 ): Promise<void> {
   const context = await site.browser.newContext({
     baseURL: site.world.url,
@@ -79,6 +81,7 @@ export async function visit(
     if (/^https?:$/.test(url.protocol) && url.origin !== site.world.url) seen.push(`request: ${url.href}`)
   })
   try {
+    await before?.(page)
     await page.goto(path)
     await story(page, context)
     expect(seen).toEqual([])

@@ -200,6 +200,8 @@ describe('two runs side by side', () => {
       ['other'],
       ['waits'],
     ])
+    expect(found.lost.map(({ id }) => id)).toEqual(['waits'])
+    expect(compareRuns(after, before).lost).toEqual([])
     expect(found.before?.hitAt1).toBe(0.6)
     expect(found.after?.hitAt1).toBe(0.6)
     expect(found.worse[1]).toMatchObject({ before: { rank: 2 }, after: { rank: null } })

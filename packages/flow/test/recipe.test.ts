@@ -33,7 +33,11 @@ describe('chunks fit the model', () => {
 
   test('a size above what the model reads is refused, with both numbers', () => {
     expect(() => recipeOf(minilm, { chunking: { size: 513 } })).toThrow(
-      expect.objectContaining({ code: 'BAD_CHUNKING', message: expect.stringMatching(/513.*512/) }),
+      expect.objectContaining({
+        code: 'BAD_CHUNKING',
+        message: expect.stringMatching(/513.*512/),
+        details: { field: 'chunking.size' },
+      }),
     )
     expect(recipeOf(minilm, { chunking: { size: 512 } }).chunking.size).toBe(512)
   })

@@ -359,6 +359,7 @@ export function listDocuments(
   domainId: number,
   page: {
     readonly state?: DocumentState | undefined
+    readonly ingestion?: number | undefined
     readonly after?: string | undefined
     readonly limit: number
   },
@@ -370,6 +371,7 @@ export function listDocuments(
       and(
         eq(documents.domainId, domainId),
         page.state === undefined ? undefined : eq(documents.state, page.state),
+        page.ingestion === undefined ? undefined : eq(documents.ingestionId, page.ingestion),
         page.after === undefined ? undefined : gt(documents.externalId, page.after),
       ),
     )

@@ -83,14 +83,14 @@ const parametersOf = ({ vector, terms }: ComparedQuery) => [
   terms === null ? null : toSparsevec(terms),
 ]
 
-/** What the chunks of a document score, without the index. */
+/** What the chunks of a document score, without the index; a kind that the query has nothing for is null. */
 export const documentScores = (
   on: Session,
   query: ComparedQuery,
   documentId: number,
 ): Promise<ChunkScores[]> =>
   on.query<ChunkScores>(
-    `select chunk, text, dense_score as dense, sparse_score as sparse
+    `select chunk, text, case when $3::vector is not null then dense_score end as dense, sparse_score as sparse
      from millrace.document_scores($1, $2, $3::vector, $4::sparsevec)`,
     [query.domain, documentId, ...parametersOf(query)],
   )

@@ -19,6 +19,8 @@ export interface NewQuestion extends Omit<GoldenQuestion, 'externalId'> {
 export interface GoldenWritten {
   readonly added: number
   readonly replaced: number
+  /** They were there just so. */
+  readonly unchanged: number
   readonly removed: number
   readonly total: number
 }
@@ -36,6 +38,20 @@ export async function lockSet(tx: Tx, domainId: number): Promise<boolean> {
   return found.length > 0
 }
 
+/** What the questions with these hashes have already, by hash in hexadecimal. */
+export async function goldenByHash(
+  on: Session,
+  domainId: number,
+  hashes: readonly Buffer[],
+): Promise<Map<string, Pick<NewQuestion, 'documents' | 'note'>>> {
+  const rows = await on.query<{ hash: string; documents: string[]; note: string | null }>(
+    `select encode(question_hash, 'hex') as hash, documents, note
+     from millrace.golden where domain_id = $1 and question_hash = any($2)`,
+    [domainId, hashes],
+  )
+  return new Map(rows.map(({ hash, ...rest }) => [hash, rest]))
+}
+
 /**
  * Writes questions over those that have their id or ask the same; with `replace` over the whole set. Undefined when the
  * domain is gone.
@@ -51,7 +67,7 @@ export async function putGolden(
     questions.map(({ hash, ...rest }, n) => ({ ...rest, n, hash: hash.toString('hex') })),
   )
   // A data-modifying WITH sees the set as it was: ids are taken over before what had them goes.
-  const gone = await tx.query<{ position: number | null; externalId: string }>(
+  const gone = await tx.query<Gone>(
     `with given as (
        select g.n, g.id, decode(g.hash, 'hex') as hash
        from jsonb_to_recordset($2::jsonb) as g (n int, id text, hash text)
@@ -64,7 +80,7 @@ export async function putGolden(
        where s.domain_id = $1
      ) old
      where t.id = old.id and (old.named or $3)
-     returning old.position, old.external_id as "externalId"`,
+     returning old.position, old.external_id as "externalId", t.documents, t.note`,
     [domainId, given, replace],
   )
   const kept = new Map(
@@ -98,10 +114,23 @@ export async function putGolden(
   const written = new Set(ids)
   const before = new Set(gone.map(({ externalId }) => externalId))
   const added = ids.filter((id, n) => !kept.has(n) && !before.has(id)).length
+  const unchanged = gone.filter((old) => isUnchanged(old, questions, ids)).length
   const removed = gone.filter(
     ({ position, externalId }) => position === null && !written.has(externalId),
   ).length
-  return { added, replaced: ids.length - added, removed, total }
+  return { added, replaced: ids.length - added - unchanged, unchanged, removed, total }
+}
+
+/** A question that was taken out to be written again, or to be gone. */
+interface Gone extends Pick<GoldenQuestion, 'externalId' | 'documents' | 'note'> {
+  /** Of the one that asks the same. */
+  readonly position: number | null
+}
+
+function isUnchanged(old: Gone, questions: readonly NewQuestion[], ids: readonly string[]): boolean {
+  const now = old.position === null ? undefined : questions[old.position]
+  if (now === undefined || old.position === null || ids[old.position] !== old.externalId) return false
+  return now.note === old.note && JSON.stringify(now.documents) === JSON.stringify(old.documents)
 }
 
 /** The id that was given, else that of the question it replaces, else one made of the question; none twice. */
@@ -184,4 +213,15 @@ export async function missingDocuments(
     [domainId, hashes, limit],
   )
   return { missing: rows.map(({ total: _, ...row }) => row), total: rows[0]?.total ?? 0 }
+}
+
+/** What is wrong with each filter, as JSON, by the rules of searches; null: nothing. */
+export async function filterProblems(on: Session, filters: readonly string[]): Promise<(string | null)[]> {
+  if (filters.length === 0) return []
+  const rows = await on.query<{ problem: string | null }>(
+    `select millrace.filter_problem(f.filter::jsonb) as problem
+     from unnest($1::text[]) with ordinality as f (filter, n) order by f.n`,
+    [filters],
+  )
+  return rows.map(({ problem }) => problem)
 }

@@ -1,9 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { type Db, one, type Session } from './connect.js'
 
+/** A hit as it is kept: which, where texts are kept, and its score. */
+export interface LoggedHit {
+  readonly score: number
+  readonly documentId?: string
+  readonly chunk?: number
+}
+
 /** A query that was answered. */
 export interface LoggedQuery {
   readonly domainId: number
+  /** When it was asked. */
   readonly at: Date
   /** Null: a vector, or only the hash is kept. */
   readonly query: string | null
@@ -18,12 +26,19 @@ export interface LoggedQuery {
   /** Null: no hits. */
   readonly topScore: number | null
   readonly topLevel: string | null
+  /** The first hits. */
+  readonly top: readonly LoggedHit[]
   readonly embedMs: number
   readonly searchMs: number
+  /** Null: nothing was reranked. */
+  readonly rerankMs: number | null
   readonly totalMs: number
 }
 
-/** Those of domains that have gone meanwhile are left out. */
+/** Held together by those who write, and alone by who forgets: none that begins later misses what is forgotten. */
+const LOCK = "hashtext('millrace queries')"
+
+/** Those of domains that have gone meanwhile are left out, and those that were forgotten. */
 export async function insertQueries(db: Db, queries: readonly LoggedQuery[]): Promise<void> {
   if (queries.length === 0) return
   const values = queries.map(({ queryHash, at, ...query }, place) => ({
@@ -32,21 +47,29 @@ export async function insertQueries(db: Db, queries: readonly LoggedQuery[]): Pr
     at: at.toISOString(),
     hash: queryHash.toString('hex'),
   }))
-  await db.query(
-    `insert into millrace.queries (domain_id, at, query, query_hash, k, threshold, mode, filter_fields, hits, ranked_by,
-       top_score, top_level, embed_ms, search_ms, total_ms)
-     select q."domainId", q.at, q.query, decode(q.hash, 'hex'), q.k, q.threshold, q.mode,
-       array(select jsonb_array_elements_text(q."filterFields")), q.hits, q."rankedBy", q."topScore", q."topLevel",
-       q."embedMs", q."searchMs", q."totalMs"
-     from jsonb_to_recordset($1::jsonb) as q (
-       "domainId" bigint, at timestamptz(3), query text, hash text, k integer, threshold real, mode text,
-       "filterFields" jsonb, hits integer, "rankedBy" text, "topScore" real, "topLevel" text, "embedMs" real,
-       "searchMs" real, "totalMs" real, place integer
-     )
-     join millrace.domains d on d.id = q."domainId"
-     order by q.place`,
-    [JSON.stringify(values)],
-  )
+  await db.transact(async (tx) => {
+    // A statement of its own: the next one sees what was forgotten while this one waited.
+    await tx.query(`select pg_advisory_xact_lock_shared(${LOCK})`)
+    await tx.query(
+      `insert into millrace.queries (domain_id, at, query, query_hash, k, threshold, mode, filter_fields, hits, ranked_by,
+         top_score, top_level, top, embed_ms, search_ms, rerank_ms, total_ms)
+       select q."domainId", q.at, q.query, decode(q.hash, 'hex'), q.k, q.threshold, q.mode,
+         array(select jsonb_array_elements_text(q."filterFields")), q.hits, q."rankedBy", q."topScore", q."topLevel",
+         q.top, q."embedMs", q."searchMs", q."rerankMs", q."totalMs"
+       from jsonb_to_recordset($1::jsonb) as q (
+         "domainId" bigint, at timestamptz(3), query text, hash text, k integer, threshold real, mode text,
+         "filterFields" jsonb, hits integer, "rankedBy" text, "topScore" real, "topLevel" text, top jsonb,
+         "embedMs" real, "searchMs" real, "rerankMs" real, "totalMs" real, place integer
+       )
+       join millrace.domains d on d.id = q."domainId"
+       where not exists (
+         select 1 from millrace.forgotten_queries f
+         where f.domain_id = q."domainId" and f.query_hash in ('', decode(q.hash, 'hex')) and q.at < f.at
+       )
+       order by q.place`,
+      [JSON.stringify(values)],
+    )
+  })
 }
 
 const SECRET_BYTES = 32
@@ -65,13 +88,29 @@ export async function secretOf(db: Db, name: string): Promise<Buffer> {
 const SLICE = 10_000
 const SLICES_MAX = 100
 
-/** Removes what is older than `days`; returns how many went. */
-export const forgetQueries = (db: Db, days: number): Promise<number> =>
-  inSlices(db, `at < now() - make_interval(days => $2)`, [days])
+/** Removes what is older than `days`; returns how many went. What nobody can have left to write need not be kept out. */
+export async function forgetQueries(db: Db, days: number): Promise<number> {
+  await db.query(`delete from millrace.forgotten_queries where at < now() - interval '1 day'`)
+  return inSlices(db, `at < now() - make_interval(days => $2)`, [days])
+}
 
-/** Removes those of a domain, or those of one hash alone; returns how many went. */
-export const deleteQueries = (db: Db, domainId: number, hash?: Buffer): Promise<number> =>
-  inSlices(db, 'domain_id = $2 and query_hash = coalesce($3, query_hash)', [domainId, hash ?? null])
+/**
+ * Removes those of a domain, or those of one hash alone; returns how many went. Older ones that a process has not written
+ * yet are not taken any more.
+ * @param now of the clock that queries are dated by
+ */
+export async function deleteQueries(db: Db, domainId: number, now: Date, hash?: Buffer): Promise<number> {
+  await db.transact(async (tx) => {
+    await tx.query(`select pg_advisory_xact_lock(${LOCK})`)
+    await tx.query(
+      `insert into millrace.forgotten_queries as f (domain_id, query_hash, at)
+       select id, coalesce($2::bytea, ''), $3::timestamptz from millrace.domains where id = $1
+       on conflict (domain_id, query_hash) do update set at = greatest(f.at, excluded.at)`,
+      [domainId, hash ?? null, now.toISOString()],
+    )
+  })
+  return inSlices(db, 'domain_id = $2 and query_hash = coalesce($3, query_hash)', [domainId, hash ?? null])
+}
 
 async function inSlices(db: Db, condition: string, values: readonly unknown[]): Promise<number> {
   let deleted = 0
@@ -99,8 +138,8 @@ export const listQueries = (
 ): Promise<QueryRow[]> =>
   on.query<QueryRow>(
     `select id, at, query, query_hash as "queryHash", k, threshold, mode, filter_fields as "filterFields", hits,
-       ranked_by as "rankedBy", top_score as "topScore", top_level as "topLevel", embed_ms as "embedMs",
-       search_ms as "searchMs", total_ms as "totalMs"
+       ranked_by as "rankedBy", top_score as "topScore", top_level as "topLevel", top, embed_ms as "embedMs",
+       search_ms as "searchMs", rerank_ms as "rerankMs", total_ms as "totalMs"
      from millrace.queries where domain_id = $1 and id < coalesce($2, 9223372036854775807)
      order by id desc limit $3`,
     [domainId, page.before ?? null, page.limit],
@@ -114,12 +153,15 @@ export interface Percentiles {
 
 /** A query and how it went, all times it was asked. */
 export interface UsualQuery {
+  /** Its beginning; null: only hashes are kept. */
   readonly query: string | null
   readonly hash: string
   readonly count: number
   readonly withoutHits: number
   /** Of its last time; null: no hits. */
   readonly topScore: number | null
+  /** The kind of that score. */
+  readonly rankedBy: string
   readonly lastAt: Date
 }
 
@@ -131,6 +173,8 @@ export interface QueryStats {
   readonly latency: {
     readonly embed: Percentiles
     readonly search: Percentiles
+    /** Of those that were reranked; null: none was. */
+    readonly rerank: Percentiles | null
     readonly total: Percentiles
   } | null
   readonly usual: readonly UsualQuery[]
@@ -141,6 +185,8 @@ export interface QueryStats {
   >
 }
 
+/** Of a query in statistics. */
+const SHOWN_CHARS = 200
 /** Bins of top scores, from -1 to 1 for cosines; the rest are 0 to 1. */
 const BINS_A_UNIT = 20
 
@@ -159,19 +205,21 @@ export async function queryStats(
     withoutHits: number
     embed: number[] | null
     search: number[] | null
+    rerank: number[] | null
     total: number[] | null
   }>(
     `select count(*)::int as count, count(distinct query_hash)::int as distinct,
        (count(*) filter (where hits = 0))::int as "withoutHits", ${percentiles('embed_ms')} as embed,
-       ${percentiles('search_ms')} as search, ${percentiles('total_ms')} as total ${lately}`,
+       ${percentiles('search_ms')} as search, ${percentiles('rerank_ms')} as rerank,
+       ${percentiles('total_ms')} as total ${lately}`,
     [domainId, days],
   )
   const grouped = (having: string, order: string) =>
     on.query<UsualQuery>(
-      `select (array_agg(query order by id desc) filter (where query is not null))[1] as query,
+      `select left((array_agg(query order by id desc) filter (where query is not null))[1], ${SHOWN_CHARS}) as query,
          encode(query_hash, 'hex') as hash, count(*)::int as count,
          (count(*) filter (where hits = 0))::int as "withoutHits", (array_agg(top_score order by id desc))[1] as "topScore",
-         max(at) as "lastAt"
+         (array_agg(ranked_by order by id desc))[1] as "rankedBy", max(at) as "lastAt"
        ${lately} group by query_hash ${having} order by ${order}, max(id) desc limit $3`,
       [domainId, days, top],
     )
@@ -189,6 +237,7 @@ export async function queryStats(
         ? {
             embed: asPercentiles(sums.embed),
             search: asPercentiles(sums.search),
+            rerank: sums.rerank && asPercentiles(sums.rerank),
             total: asPercentiles(sums.total),
           }
         : null,

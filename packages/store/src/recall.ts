@@ -80,18 +80,20 @@ export async function probeSearch(
     readonly k: number
     readonly exact: boolean
     readonly efSearch: number | null
+    readonly candidates: number | null
     readonly timeoutMs: number
   },
 ): Promise<Probe[]> {
   return timed(db, probe.timeoutMs, (on) =>
     on.query<Probe>(
-      'select similarities, ms from millrace.probe_search($1, $2::text[]::vector[], $3, $4, $5) order by n',
+      'select similarities, ms from millrace.probe_search($1, $2::text[]::vector[], $3, $4, $5, $6) order by n',
       [
         probe.domain,
         probe.queries.map((query) => (typeof query === 'string' ? query : toSql(Array.from(query)))),
         probe.k,
         probe.exact,
         probe.efSearch,
+        probe.candidates,
       ],
     ),
   )

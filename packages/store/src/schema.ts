@@ -56,6 +56,8 @@ export interface SearchSettings {
   readonly rerank?: { readonly by: string; readonly top: number } | null | undefined
   /** Of HNSW. Default 200. */
   readonly efSearch?: number | undefined
+  /** By meaning, how many are looked at closely. Null or left out: what millrace.candidates_of says. */
+  readonly candidates?: number | null | undefined
 }
 export type Origin = 'text' | 'file' | 'url' | 'vectors'
 export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'

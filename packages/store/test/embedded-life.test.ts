@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type EmbeddedDatabase, openEmbedded } from '@millrace/store/embedded/index'
 import pg from 'pg'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { madeFolder, newFolder } from './embedded/folders.js'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { madeFolder, newFolder, removeFolders } from './embedded/folders.js'
 import { expectEnded, startOwner } from './embedded/owner.js'
+
+afterAll(removeFolders)
 
 /** Opened here, closed with the test. */
 async function open(
@@ -89,19 +91,20 @@ describe('one folder', () => {
 })
 
 describe('kill -9', () => {
-  /** Inserts one row after another until the connection breaks; the ids that were answered. */
-  async function insertUntilBroken(url: string): Promise<number[]> {
+  const WAIT = { timeout: 30_000, interval: 10 }
+
+  /** Inserts one row after another until the connection breaks; `acknowledged` are the ids that were answered. */
+  async function insertUntilBroken(url: string, acknowledged: number[]): Promise<void> {
     const client = new pg.Client({ connectionString: url })
     client.on('error', () => undefined)
     await client.connect()
-    const acknowledged: number[] = []
     try {
       for (let id = 0; ; id++) {
         await client.query('insert into public.rows values ($1, $2)', [id, 'x'.repeat(2_000)])
         acknowledged.push(id)
       }
     } catch {
-      return acknowledged
+      // It was killed.
     }
   }
 
@@ -111,14 +114,14 @@ describe('kill -9', () => {
       const owner = await startOwner(folder)
       await query(owner.url, 'create table if not exists public.rows (id int, body text)')
       await query(owner.url, 'truncate public.rows')
-      const inserting = insertUntilBroken(owner.url ?? '')
-      await sleep(400 * round)
+      const acknowledged: number[] = []
+      const inserting = insertUntilBroken(owner.url ?? '', acknowledged)
+      await expect.poll(() => acknowledged.length, WAIT).toBeGreaterThan(50 * round)
       owner.process.kill('SIGKILL')
       await once(owner.process, 'exit')
       // At once: it has to wait for the old database's process itself.
       const database = await open(folder)
-      const acknowledged = await inserting
-      expect(acknowledged.length).toBeGreaterThan(20)
+      await inserting
       const rows = await query(database.url, 'select id from public.rows order by id')
       expect(rows.map(({ id }) => id)).toEqual(expect.arrayContaining(acknowledged))
       await expectEnded(owner.databasePid, 0)
@@ -136,11 +139,12 @@ describe('kill -9', () => {
     const pool = new pg.Pool({ connectionString: database.url })
     pool.on('error', () => undefined)
     await pool.query('create table public.rows (id int, body text)')
-    const inserting = insertUntilBroken(database.url)
-    await sleep(300)
+    const acknowledged: number[] = []
+    const inserting = insertUntilBroken(database.url, acknowledged)
+    await expect.poll(() => acknowledged.length, WAIT).toBeGreaterThan(50)
     const { pid } = database
     process.kill(pid ?? 0, 'SIGKILL')
-    const acknowledged = await inserting
+    await inserting
     await expect
       .poll(
         () =>

@@ -7,8 +7,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { takeLock } from '@millrace/store/embedded/lock'
 import { identify, isRunning, placeOf } from '@millrace/store/embedded/processes'
-import { expect, onTestFinished, test } from 'vitest'
-import { newFolder } from './embedded/folders.js'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { newFolder, removeFolders } from './embedded/folders.js'
+
+afterAll(removeFolders)
 
 const TAKE = fileURLToPath(new URL('./embedded/take.mjs', import.meta.url))
 const lockOf = (folder: string): string => join(folder, 'millrace.lock')

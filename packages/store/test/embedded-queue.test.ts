@@ -2,17 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type EmbeddedDatabase, openEmbedded } from '@millrace/store/embedded/index'
 import { createPostgresBackend, type Processor, withBackend } from 'bullmq'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { newFolder } from './embedded/folders.js'
+import { madeFolder, removeFolders } from './embedded/folders.js'
 
 const { Queue, Worker } = withBackend(createPostgresBackend)
 
 let database: EmbeddedDatabase
 
 beforeAll(async () => {
-  database = await openEmbedded({ dataDir: await newFolder() })
+  database = await openEmbedded({ dataDir: await madeFolder() })
 })
 
-afterAll(() => database.close())
+afterAll(async () => {
+  await database.close()
+  await removeFolders()
+})
 
 const connection = () => ({ connectionString: database.url, migrate: true, max: 3 })
 

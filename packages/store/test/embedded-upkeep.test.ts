@@ -6,9 +6,11 @@ import { cstring, message } from '@millrace/store/embedded/frames'
 import { upkeep } from '@millrace/store/embedded/maintain'
 import { errorResponse, queryMessage } from '@millrace/store/embedded/replies'
 import { WireServer } from '@millrace/store/embedded/server'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { RawClient } from './embedded/client.js'
-import { madeFolder } from './embedded/folders.js'
+import { madeFolder, removeFolders } from './embedded/folders.js'
+
+afterAll(removeFolders)
 
 const credentials = { user: 'postgres', password: 'secret', database: 'postgres' }
 

@@ -7,7 +7,7 @@ import { queryMessage, syncMessage } from '@millrace/store/embedded/replies'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { RawClient } from './embedded/client.js'
-import { newFolder } from './embedded/folders.js'
+import { madeFolder, removeFolders } from './embedded/folders.js'
 
 const IDLE_MS = 1_500
 const STATEMENT_BYTES = 1_000_000
@@ -17,7 +17,7 @@ let pool: pg.Pool
 
 beforeAll(async () => {
   database = await openEmbedded({
-    dataDir: await newFolder(),
+    dataDir: await madeFolder(),
     idleInTransactionMs: IDLE_MS,
     statementBytesMax: STATEMENT_BYTES,
   })
@@ -29,6 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await pool.end()
   await database.close()
+  await removeFolders()
 })
 
 beforeEach(async () => {

@@ -30,13 +30,18 @@ export const templateOf = (kind: ContextKind, own?: string): Template =>
 /** @throws CodedError BAD_CHUNKING for placeholders that are none, or a template that no chunk has room for */
 export function checkTemplate(template: string): void {
   if (template.length > TEMPLATE_CHARS_MAX) {
-    refuse(`The template has ${template.length} characters, the limit is ${TEMPLATE_CHARS_MAX}`, 'Shorten it')
+    refuse(
+      'template',
+      `The template has ${template.length} characters, the limit is ${TEMPLATE_CHARS_MAX}`,
+      'Shorten it',
+    )
   }
   if (!template.isWellFormed() || template.includes('\u0000')) {
-    refuse('The template has a NUL or half of a surrogate pair in it', 'Send valid UTF-8')
+    refuse('template', 'The template has a NUL or half of a surrogate pair in it', 'Send valid UTF-8')
   }
   for (const [placeholder, name = ''] of template.matchAll(PLACEHOLDER)) {
-    if (!KNOWN.includes(name)) refuse(`Unknown placeholder ${placeholder}`, 'Use {title} and {headings}')
+    if (!KNOWN.includes(name))
+      refuse('template', `Unknown placeholder ${placeholder}`, 'Use {title} and {headings}')
   }
 }
 

@@ -38,7 +38,7 @@ import {
   submissionOut,
   submitQuery,
 } from '../schemas/documents.js'
-import { domainName, problems } from '../schemas/shared.js'
+import { domainName, firstIssue, problems } from '../schemas/shared.js'
 
 const named = z.strictObject({ name: domainName })
 const one = z.strictObject({ name: domainName, id: z.string() })
@@ -228,10 +228,7 @@ async function receive(request: FastifyRequest, deps: ApiDeps, take: Take): Prom
 function checkDocument(value: unknown): SubmittedDocument | Reason {
   const parsed = documentIn.safeParse(value)
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  const path = issue?.path.map(String).join('.').slice(0, 100) ?? ''
-  const what = issue?.message ?? 'is not valid'
-  return { code: 'INVALID_REQUEST', message: path === '' ? what : `${path}: ${what}` }
+  return { code: 'INVALID_REQUEST', message: firstIssue(parsed.error) }
 }
 
 const show = (row: DocumentSummary): z.infer<typeof documentOut> => ({

@@ -132,7 +132,11 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
     storage: domain.storage,
     outputs: [...domain.outputs],
     lexical: domain.lexical,
-    index: { ...domain.index, efSearch: domain.search.efSearch ?? EF_SEARCH_DEFAULT },
+    index: {
+      ...domain.index,
+      efSearch: domain.search.efSearch ?? EF_SEARCH_DEFAULT,
+      candidates: domain.search.candidates ?? null,
+    },
     search: {
       mode: domain.search.mode ?? 'dense',
       fusion: typeof fusion === 'object' ? { ...fusion } : (fusion ?? null),

@@ -31,6 +31,7 @@ import {
   goldenPageQuery,
   goldenQuery,
   named,
+  questionIn,
   questionNamed,
   type resultOut,
   resultsPage,
@@ -40,7 +41,7 @@ import {
   type runOut,
   runsPage,
 } from '../schemas/golden.js'
-import { problems } from '../schemas/shared.js'
+import { firstIssue, problems } from '../schemas/shared.js'
 
 const GOLDEN = '/v1/domains/:name/golden'
 /** Of misses, and of what moved, in one answer. */
@@ -74,10 +75,9 @@ export const goldenRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       const domain = await findDomain(deps, request.params.name)
       const { questions, csv } = request.body
       const given: GivenQuestion[] =
-        csv === undefined
-          ? (questions ?? []).map((question, index) => ({ index, question }))
-          : readQuestions(csv)
-      const options = { replace: request.query.replace === true, merge: csv !== undefined }
+        csv === undefined ? (questions ?? []).map(checkQuestion) : readQuestions(csv)
+      const keep = request.query.merge === true
+      const options = { replace: request.query.replace === true, merge: csv !== undefined || keep, keep }
       const { rejected, missing, ...done } = await addGolden(deps, domain, given, options)
       return { ...done, rejected: [...rejected], missing: [...missing] }
     },
@@ -144,13 +144,13 @@ export const goldenRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
           'Ask all questions and measure what comes; 202 and a run to look at when there are more than 200',
         tags: ['golden'],
         params: named,
-        body: runIn,
+        body: runIn.nullish(),
         response: { 200: runDetail, 202: runDetail, ...problems },
       },
     },
     async (request, reply) => {
       const domain = await findDomain(deps, request.params.name)
-      const run = await startRun(deps, domain, request.body)
+      const run = await startRun(deps, domain, request.body ?? runIn.parse({}))
       return reply.status(run.state === 'running' ? 202 : 200).send(await detail(deps, run))
     },
   )
@@ -224,6 +224,18 @@ export const goldenRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
   )
 }
+
+/** A question of wrong types is refused alone. */
+function checkQuestion(value: unknown, index: number): GivenQuestion {
+  const parsed = questionIn.safeParse(value)
+  if (parsed.success) return { index, question: parsed.data }
+  return { index, id: idOf(value), refusal: { code: 'INVALID_REQUEST', message: firstIssue(parsed.error) } }
+}
+
+const idOf = (value: unknown): string | undefined =>
+  typeof value === 'object' && value !== null && 'id' in value && typeof value.id === 'string'
+    ? value.id
+    : undefined
 
 async function detail(deps: ApiDeps, run: Run): Promise<z.infer<typeof runDetail>> {
   const first = (only: 'misses' | 'unmeasured') => listResults(deps, run, { only, limit: SHOWN })
@@ -329,5 +341,6 @@ function showComparison(before: Run, after: Run, found: Comparison): z.infer<typ
     removed: listed(found.removed),
     changed: listed(found.changed),
     unmeasured: listed(found.unmeasured),
+    lost: listed(found.lost),
   }
 }

@@ -16,8 +16,9 @@ export const modelRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
     },
     () => ({
       default: deps.defaultModel,
-      models: listModels(deps).map(({ outputs, levels, ...model }) => ({
+      models: listModels(deps).map(({ languages, outputs, levels, ...model }) => ({
         ...model,
+        languages: [...languages],
         outputs: [...outputs],
         levels: levels.map((level) => ({ ...level, name: { ...level.name } })),
       })),

@@ -1,8 +1,10 @@
 import { deleteQueries, findDomain, listQueries, queryStats } from '@millrace/flow'
+import type { QueryRow } from '@millrace/store'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import {
+  type loggedQuery,
   queriesDelete,
   queriesDeleted,
   queriesPage,
@@ -30,13 +32,7 @@ export const queryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
       const domain = await findDomain(deps, request.params.name)
       const { queries, cursor } = await listQueries(deps, domain, request.query)
       return {
-        queries: queries.map(({ id, at, queryHash, embedMs, searchMs, totalMs, filterFields, ...query }) => ({
-          ...query,
-          at: at.toISOString(),
-          hash: queryHash.toString('hex'),
-          filterFields: [...filterFields],
-          tookMs: { embed: tenths(embedMs), search: tenths(searchMs), total: tenths(totalMs) },
-        })),
+        queries: queries.map(showQuery),
         cursor,
       }
     },
@@ -88,4 +84,23 @@ export const queryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
   )
 }
 
+const showQuery = (row: QueryRow): z.infer<typeof loggedQuery> => {
+  const { id, at, queryHash, embedMs, searchMs, rerankMs, totalMs, filterFields, top, ...query } = row
+  return {
+    ...query,
+    at: at.toISOString(),
+    hash: queryHash.toString('hex'),
+    filterFields: [...filterFields],
+    top: top.map((hit) => ({ ...hit, score: sixDecimals(hit.score) })),
+    tookMs: {
+      embed: tenths(embedMs),
+      search: tenths(searchMs),
+      rerank: rerankMs === null ? null : tenths(rerankMs),
+      total: tenths(totalMs),
+    },
+  }
+}
+
+/** As hits of a search show it. */
+const sixDecimals = (score: number): number => Math.round(score * 1e6) / 1e6
 const tenths = (ms: number): number => Math.round(ms * 10) / 10

@@ -134,6 +134,12 @@ export const documentDetail = documentOut.extend({
 export const documentsPage = z.object({ documents: z.array(documentOut), cursor: z.string().nullable() })
 export const documentsQuery = z.strictObject({
   state: documentState.optional(),
+  ingestion: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('Only those whose newest revision came with this ingestion'),
   cursor: z.string().optional(),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 })
@@ -147,6 +153,7 @@ export const previewRest = z.strictObject({
 export const previewIn = previewRest.extend({ text: z.string() })
 export const previewOut = z.object({
   model: z.string(),
+  text: z.string().optional().describe('Of a file: what was read from it, in which start and end are'),
   chunks: z.array(
     z.object({
       text: z.string(),

@@ -3,7 +3,7 @@ import { DIMS_MAX } from '@millrace/flow'
 import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
 import { fusion, mode, rerank } from './modes.js'
-import { counts, domainName, efSearch, leastScore, levels } from './shared.js'
+import { candidates, counts, domainName, efSearch, leastScore, levels } from './shared.js'
 
 const threshold = z
   .number()
@@ -75,6 +75,7 @@ export const domainIn = z.strictObject({
         .optional()
         .describe('Candidates looked at for each while it is built, at least 2 m; default 64'),
       efSearch: efSearch.optional(),
+      candidates: candidates.nullable().optional(),
     })
     .optional(),
   search: z
@@ -112,7 +113,12 @@ export const domainOut = z.object({
   storage: z.string(),
   outputs: z.array(z.string()),
   lexical: z.string().nullable().describe('What sparse is: learned by the model, or bm25 over words'),
-  index: z.object({ m: z.int(), efConstruction: z.int(), efSearch: z.int() }),
+  index: z.object({
+    m: z.int(),
+    efConstruction: z.int(),
+    efSearch: z.int(),
+    candidates: z.int().nullable().describe('null: what the form of storage needs'),
+  }),
   search: z.object({
     mode: z.string(),
     fusion: z

@@ -8,7 +8,7 @@ export const questionNamed = z.strictObject({ name: domainName, id: z.string() }
 export const compareNamed = z.strictObject({ name: domainName, a: z.string(), b: z.string() })
 
 const filter = z.record(z.string(), z.unknown())
-const questionIn = z.strictObject({
+export const questionIn = z.strictObject({
   id: z.string().optional().describe('Left out: made of the question, or that of the same question before'),
   question: z.string(),
   documentId: z.string().optional().describe('The document that answers it'),
@@ -18,7 +18,10 @@ const questionIn = z.strictObject({
 })
 export const goldenIn = z
   .strictObject({
-    questions: z.array(questionIn).optional(),
+    questions: z
+      .array(z.union([questionIn, z.unknown()]))
+      .optional()
+      .describe('One that is wrong is rejected alone'),
     csv: z
       .string()
       .optional()
@@ -33,11 +36,17 @@ export const goldenQuery = z.strictObject({
     .transform((value) => value === 'true')
     .optional()
     .describe('true: what is not in it goes'),
+  merge: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional()
+    .describe('true: documents join those that the same question has'),
 })
 export const goldenOut = z.object({
   accepted: z.int(),
   added: z.int(),
-  replaced: z.int(),
+  replaced: z.int().describe('Expected something else before, or had another note or id'),
+  unchanged: z.int(),
   removed: z.int(),
   total: z.int().describe('Questions of the set now'),
   rejected: z
@@ -199,6 +208,7 @@ export const comparisonOut = z.object({
   removed: listed.describe('Only in the first'),
   changed: listed.describe('In both, with other documents expected'),
   unmeasured: listed.describe('In both, not measured in one of them'),
+  lost: listed.describe('Of those, measured in the first and not in the second'),
 })
 
 export const recallQuery = z.strictObject({
@@ -220,6 +230,13 @@ export const recallQuery = z.strictObject({
     .max(1_000)
     .optional()
     .describe('Instead of what a search of the domain has'),
+  candidates: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe('How many are looked at closely, instead of what a search of the domain has'),
 })
 const latency = z.object({ p50: z.number().nullable(), p95: z.number().nullable() })
 export const recallOut = z.object({
@@ -232,10 +249,18 @@ export const recallOut = z.object({
     .nullable()
     .describe('null: there is none, and search is exact'),
   recall: z
-    .array(z.object({ k: z.int(), recall: z.number().nullable() }))
-    .describe('Mean share of the true nearest k that are found'),
+    .array(
+      z.object({
+        k: z.int(),
+        recall: z.number().nullable(),
+        latencyMs: latency.nullable().describe('Of a search for k; null where search is exact'),
+      }),
+    )
+    .describe('Mean share of the true nearest k that a search for k finds'),
   latencyMs: z
-    .object({ index: latency.nullable(), exact: latency })
-    .describe('In the database; without the embedding of a query and the way'),
+    .object({ exact: latency })
+    .describe(
+      'Of exact search for the largest k; in the database, without the embedding of a query and the way',
+    ),
   notes: z.array(z.string()),
 })

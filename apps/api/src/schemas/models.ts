@@ -10,6 +10,7 @@ export const modelsOut = z.object({
       precision: z.string().describe('remote: a server computes the vectors'),
       dims: z.int().describe('Numbers of a vector; 1 of a reranker'),
       tokensMax: z.int().describe('What it reads at once, special tokens included'),
+      languages: z.array(z.string()).describe('What it was made for, as language tags'),
       outputs: z.array(z.enum(['dense', 'sparse', 'colbert'])).describe('None of a reranker'),
       reranker: z.boolean().describe('For search.rerank.by, and for no domain'),
       state: z.enum(['absent', 'loading', 'ready', 'failed']).describe('absent: loaded when it is needed'),

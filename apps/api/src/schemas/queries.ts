@@ -51,7 +51,7 @@ export const embedOut = z.object({
 })
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')
-const loggedQuery = z.object({
+export const loggedQuery = z.object({
   at: z.string(),
   query: z.string().nullable().describe('null: it was a vector, or QUERY_LOG is hash'),
   hash: z.string().describe('The same for the same query'),
@@ -63,7 +63,15 @@ const loggedQuery = z.object({
   rankedBy: z.string(),
   topScore: z.number().nullable().describe('null: no hits'),
   topLevel: z.string().nullable(),
-  tookMs: z.object({ embed: z.number(), search: z.number(), total: z.number() }),
+  top: z
+    .array(z.object({ score: z.number(), documentId: z.string().optional(), chunk: z.int().optional() }))
+    .describe('The first ten hits; with QUERY_LOG=hash their scores alone'),
+  tookMs: z.object({
+    embed: z.number(),
+    search: z.number(),
+    rerank: z.number().nullable().describe('null: nothing was reranked'),
+    total: z.number(),
+  }),
 })
 export const queriesPage = z.object({ queries: z.array(loggedQuery), cursor: z.string().nullable() })
 export const queriesQuery = z.strictObject({
@@ -75,11 +83,12 @@ export const queriesDeleted = z.object({ deleted: z.int() })
 
 const usual = z.array(
   z.object({
-    query: z.string().nullable(),
+    query: z.string().nullable().describe('Its first 200 characters'),
     hash: z.string(),
     count: z.int(),
     withoutHits: z.int(),
     topScore: z.number().nullable().describe('Of the last time'),
+    rankedBy: z.string().describe('The kind of that score'),
     lastAt: z.string(),
   }),
 )
@@ -92,7 +101,12 @@ export const statsOut = z.object({
   distinct: z.int().describe('Different queries'),
   withoutHits: z.int(),
   latency: z
-    .object({ embed: percentiles, search: percentiles, total: percentiles })
+    .object({
+      embed: percentiles,
+      search: percentiles,
+      rerank: percentiles.nullable().describe('Of those that were reranked; null: none was'),
+      total: percentiles,
+    })
     .nullable()
     .describe('Milliseconds; null: nothing was asked'),
   usual: usual.describe('The most frequent 20'),
@@ -175,16 +189,19 @@ export const explainOut = z.object({
       k: z.int().optional(),
       rank: z.int().nullable().optional().describe('From 1; null: not known'),
       below: z
-        .object({ kind: score, threshold: z.number(), score: z.number() })
+        .object({ kind: score, threshold: z.number(), score: z.number().nullable() })
         .optional()
-        .describe('BELOW_THRESHOLD'),
+        .describe('BELOW_THRESHOLD; a score of null: it has none of that kind, which reaches no threshold'),
       last: rival.nullable().optional().describe('The last hit'),
       exact: z
         .object({ dense: standing.optional(), sparse: standing.optional() })
         .optional()
         .describe('Where its best chunk is when all are compared'),
       candidates: z.int().optional().describe('Of how many of each kind the fusion was made'),
-      rerankedBy: score.optional().describe('BEATEN: when the hits were reranked by it'),
+      rerankedBy: z
+        .string()
+        .optional()
+        .describe('BEATEN, BELOW_THRESHOLD: what reranked the hits that it was among: a model, or colbert'),
     })
     .describe('What the verdict rests on'),
   chunks: z

@@ -4,6 +4,13 @@ import { z } from 'zod'
 export const isOneOf = (values: readonly unknown[]) =>
   values.filter((value) => value !== undefined).length === 1
 
+/** The first thing that is wrong, and where: of a part that is refused alone. */
+export function firstIssue({ issues: [issue] }: z.ZodError): string {
+  const path = issue?.path.map(String).join('.').slice(0, 100) ?? ''
+  const what = issue?.message ?? 'is not valid'
+  return path === '' ? what : `${path}: ${what}`
+}
+
 /** The HTTP contract: what comes in is strict, what goes out is described. */
 export const domainName = z
   .string()
@@ -15,6 +22,11 @@ export const efSearch = z
   .min(1)
   .max(1_000)
   .describe('Vectors that the index looks at; more: slower, and misses less')
+export const candidates = z
+  .int()
+  .min(1)
+  .max(10_000)
+  .describe('By meaning, how many are looked at closely: of sq8, sq4 and binary those that their bits find')
 export const leastScore = z.number().nullable().describe('Least score of a hit; null: no cut')
 export const levels = z.array(
   z.object({

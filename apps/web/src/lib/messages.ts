@@ -12,7 +12,16 @@ type Path<T> = {
 }[keyof T & string]
 
 /** Both languages of a part of the page; what one has and the other lacks does not compile. */
-export const defineMessages = <T extends Tree>(both: { readonly en: T; readonly zh: Same<T> }) => both
+export const defineMessages = <T extends Tree>(both: { readonly en: T; readonly zh: Same<T> }) => ({
+  en: asWritten(both.en),
+  zh: asWritten(both.zh),
+})
+
+/** vue-i18n reads an @ as a link to another message; ours are the sign. */
+function asWritten<T>(tree: T): T {
+  if (typeof tree === 'string') return tree.replaceAll('@', "{'@'}") as T
+  return Object.fromEntries(Object.entries(tree as Tree).map(([key, value]) => [key, asWritten(value)])) as T
+}
 
 export const i18n = createI18n({
   legacy: false,

@@ -20,7 +20,7 @@ export interface SubmittedQuestion {
 /** A question, or why there is none at its place. */
 export type GivenQuestion =
   | { readonly index: number; readonly question: SubmittedQuestion }
-  | { readonly index: number; readonly refusal: Reason }
+  | { readonly index: number; readonly id?: string | undefined; readonly refusal: Reason }
 
 export interface SortedQuestions {
   readonly accepted: readonly NewQuestion[]
@@ -33,6 +33,8 @@ export interface AcceptOptions {
   readonly cleaning: Partial<CleaningOptions>
   /** The same question again adds its document, as rows of CSV do; else it is refused. */
   readonly merge: boolean
+  /** What the set has already, by the hash of the question in hexadecimal: to be kept beside what is given now. */
+  readonly there?: ReadonlyMap<string, Pick<NewQuestion, 'documents' | 'note'>>
 }
 
 /** Documents that one question may expect. */
@@ -52,7 +54,7 @@ export function sortQuestions(given: readonly GivenQuestion[], options: AcceptOp
   for (const one of given) {
     const { index } = one
     const made = 'refusal' in one ? one.refusal : acceptOne(one.question, options)
-    const id = 'refusal' in one ? undefined : one.question.id
+    const id = 'refusal' in one ? one.id : one.question.id
     const refuse = (reason: Reason) =>
       rejected.push({
         index,
@@ -74,6 +76,13 @@ export function sortQuestions(given: readonly GivenQuestion[], options: AcceptOp
       else accepted[same] = { ...first, question: merged }
       continue
     }
+    const kept = options.there?.get(hash)
+    const whole = kept === undefined ? made : joined(made, [...kept.documents, ...made.documents], kept.note)
+    const tooMany = refuseCount(whole.documents.length)
+    if (tooMany !== undefined) {
+      refuse(tooMany)
+      continue
+    }
     const other = made.id === null ? undefined : byId.get(made.id)
     if (other !== undefined) {
       refuse({ code: 'DUPLICATE_ID', message: `The question at index ${other} has the same id` })
@@ -81,7 +90,7 @@ export function sortQuestions(given: readonly GivenQuestion[], options: AcceptOp
     }
     byHash.set(hash, accepted.length)
     if (made.id !== null) byId.set(made.id, index)
-    accepted.push({ question: made, index })
+    accepted.push({ question: whole, index })
   }
   return { accepted: accepted.map(({ question }) => question), rejected }
 }
@@ -96,10 +105,16 @@ function mergeOf(first: NewQuestion, again: NewQuestion): NewQuestion | Reason |
   if (again.id !== null && again.id !== first.id) {
     return { code: 'DUPLICATE_QUESTION', message: 'The same question stands above with another id' }
   }
-  const documents = [...new Set([...first.documents, ...again.documents])]
-  if (documents.length === first.documents.length) return undefined
-  return refuseCount(documents.length) ?? { ...first, documents, note: first.note ?? again.note }
+  const all = joined(first, [...first.documents, ...again.documents], again.note)
+  if (all.documents.length === first.documents.length) return undefined
+  return refuseCount(all.documents.length) ?? all
 }
+
+const joined = (question: NewQuestion, documents: readonly string[], note: string | null): NewQuestion => ({
+  ...question,
+  documents: [...new Set(documents)],
+  note: question.note ?? note,
+})
 
 const refuseCount = (documents: number): Reason | undefined =>
   documents <= EXPECTED_MAX
@@ -187,7 +202,7 @@ function refuseNote(note: string | null | undefined): Reason | undefined {
 
 const FILTER_CHARS_MAX = 10_000
 
-/** What can be told without the database; what only that can tell makes the question fail in a run. */
+/** What can be told without the database; the rest is refused before (`refuseFilters`). */
 function refuseFilter(filter: Readonly<Record<string, unknown>>): Reason | undefined {
   try {
     // Also of its depth, before anything walks through it.

@@ -37,6 +37,8 @@ export interface Comparison {
   readonly changed: readonly Named[]
   /** In both, and not measured in one of them. */
   readonly unmeasured: readonly Named[]
+  /** Of those, the ones that the second could not measure and the first could: what answers them has gone. */
+  readonly lost: readonly Named[]
 }
 
 /** Two runs side by side, `before` and `after`. */
@@ -62,6 +64,9 @@ export function compareRuns(before: readonly Comparable[], after: readonly Compa
     changed: pairs.filter(({ last, next }) => last.expected !== next.expected).map(({ next }) => named(next)),
     unmeasured: same
       .filter(({ last, next }) => last.state !== 'ranked' || next.state !== 'ranked')
+      .map(({ next }) => named(next)),
+    lost: same
+      .filter(({ last, next }) => last.state === 'ranked' && next.state !== 'ranked')
       .map(({ next }) => named(next)),
   }
 }

@@ -3,7 +3,7 @@ import { CodedError, codeOf } from '@millrace/errors'
 import type { Db, SearchMode } from '@millrace/store'
 import { bandOf, checkThreshold } from '../search/bands.js'
 import { openQueryCache } from '../search/cache.js'
-import { type Fusion, fusionOf } from '../search/fusion.js'
+import { checkAsked, type Fusion, fusionOf } from '../search/fusion.js'
 import { requireMode } from '../search/modes.js'
 import { requireReader } from '../search/query.js'
 import { checkColbert, RERANK_TOP_DEFAULT } from '../search/rerank.js'
@@ -73,6 +73,7 @@ export function decideRetrieval(
   requireReader(engine, domain, 'A golden set needs a model that reads its questions')
   const mode = wishes.mode ?? domain.search.mode ?? 'dense'
   requireMode(domain.lexical, mode)
+  checkAsked(wishes.fusion, mode, domain.lexical)
   const fusion = mode === 'hybrid' ? (wishes.fusion ?? domain.search.fusion) : undefined
   const weights = mode === 'hybrid' ? fusionOf(fusion, domain.lexical ?? 'bm25') : undefined
   const wished = wishes.rerank === undefined ? (domain.search.rerank ?? null) : wishes.rerank

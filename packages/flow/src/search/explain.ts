@@ -58,16 +58,16 @@ export interface Details {
   readonly k?: number
   /** HIT: from 1. BEATEN: as it was ranked, null where that is not known. */
   readonly rank?: number | null
-  /** BELOW_THRESHOLD: which, and what it has. */
-  readonly below?: { readonly kind: ScoreKind; readonly threshold: number; readonly score: number }
+  /** BELOW_THRESHOLD: which, and what it has; null: no such score, which reaches no threshold. */
+  readonly below?: { readonly kind: ScoreKind; readonly threshold: number; readonly score: number | null }
   /** The last one that was a hit. */
   readonly last?: Rival | null
   /** By kind of score. */
   readonly exact?: { readonly dense?: Standing; readonly sparse?: Standing }
   /** CUT_IN_FUSION: of how many of each kind the fusion was made. */
   readonly candidates?: number
-  /** BEATEN: it was among those that were reranked. */
-  readonly rerankedBy?: ScoreKind
+  /** BEATEN, BELOW_THRESHOLD: by what the hits that it was among were reranked, a model or `colbert`. */
+  readonly rerankedBy?: string
 }
 
 export interface Explanation {
@@ -198,10 +198,7 @@ const SENTENCES: Readonly<Record<Verdict, (details: Details) => Pair>> = {
     return [`does not pass the filter: ${parts}.`, `不符合过滤条件：${parts}。`]
   },
   NO_COMMON_TERMS: () => ['shares no word with the query.', '与查询没有共同的词。'],
-  BELOW_THRESHOLD: ({ below }) => [
-    `is below the threshold: its ${below?.kind} score is ${shown(below?.score)}, the threshold ${shown(below?.threshold)}.`,
-    `低于阈值：其 ${below?.kind} 得分为 ${shown(below?.score)}，阈值为 ${shown(below?.threshold)}。`,
-  ],
+  BELOW_THRESHOLD: belowThreshold,
   BEATEN: beaten,
   MISSED_BY_INDEX: ({ exact, k }) => {
     const place = exact?.dense?.place ?? exact?.sparse?.place ?? null
@@ -221,11 +218,31 @@ const SENTENCES: Readonly<Record<Verdict, (details: Details) => Pair>> = {
   ],
 }
 
+function belowThreshold({ below, rerankedBy }: Details): Pair {
+  const [kind, least] = [below?.kind, shown(below?.threshold)]
+  if (below == null || below.score !== null) {
+    return [
+      `is below the threshold: its ${kind} score is ${shown(below?.score ?? undefined)}, the threshold ${least}.`,
+      `低于阈值：其 ${kind} 得分为 ${shown(below?.score ?? undefined)}，阈值为 ${least}。`,
+    ]
+  }
+  if (rerankedBy !== undefined) {
+    return [
+      `is below the threshold: ${rerankedBy} did not rerank it, and without a ${kind} score it cannot reach ${least}.`,
+      `低于阈值：${rerankedBy} 没有对它重排，没有 ${kind} 得分，无法达到阈值 ${least}。`,
+    ]
+  }
+  return [
+    `is below the threshold: this search computes no ${kind} score, and without one nothing can reach ${least}.`,
+    `低于阈值：本次检索不计算 ${kind} 得分，没有该得分的都无法达到阈值 ${least}。`,
+  ]
+}
+
 function beaten({ rank, k, last, rankedBy, rerankedBy }: Details): Pair {
   if (rerankedBy !== undefined) {
     return [
-      `was found, and others came before it when the hits were reranked by ${rerankedBy}.`,
-      `已被找到，但按 ${rerankedBy} 重排时排在其他结果之后。`,
+      `was found, and is number ${rank} now that ${rerankedBy} has reranked the hits; k is ${k}.`,
+      `已被找到，经 ${rerankedBy} 重排后排在第 ${rank} 位，而只取 ${k} 个。`,
     ]
   }
   const at = rank == null ? 'beaten' : `number ${rank}`

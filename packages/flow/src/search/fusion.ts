@@ -1,5 +1,5 @@
 import { CodedError } from '@millrace/errors'
-import type { FusionRow, Lexical } from '@millrace/store'
+import type { FusionRow, Lexical, SearchMode } from '@millrace/store'
 
 /**
  * How the scores of one hit become one. `rrf`: the sum over the rankings of 1 / (k + rank), from 1; a ranking that a hit
@@ -61,6 +61,25 @@ export function fusionOf(given: string | Fusion | undefined, lexical: Lexical): 
   const sum = weights.reduce((all, weight) => all + weight, 0)
   if (weights.every((weight) => weight >= 0) && sum > 0 && Number.isFinite(sum)) return given
   throw badFusion(`The weights ${weights.join(', ')} do not combine`, given)
+}
+
+/**
+ * What was asked for is a fusion, and of a mode that fuses: what another one would ignore is refused, so that nobody
+ * compares two runs that are the same.
+ * @throws CodedError BAD_FUSION
+ */
+export function checkAsked(
+  given: string | Fusion | undefined,
+  mode: SearchMode,
+  lexical: Lexical | null,
+): void {
+  if (given === undefined) return
+  fusionOf(given, lexical ?? 'bm25')
+  if (mode === 'hybrid') return
+  throw new CodedError('BAD_FUSION', `Mode ${mode} has one kind of score: there is nothing to fuse`, {
+    hint: 'Search with mode hybrid, or leave fusion out',
+    details: { mode, fusion: given },
+  })
 }
 
 /** Whether hits are put in order by colbert too. */

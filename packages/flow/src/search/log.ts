@@ -14,6 +14,8 @@ export interface AskedQuery extends Omit<LoggedQuery, 'query' | 'queryHash' | 'a
 /** Keeps what was asked. A search never waits for it, and never fails with it. */
 export interface QueryLog {
   note(query: AskedQuery): void
+  /** Writes what was noted until now, as far as the database takes it. */
+  flush(): Promise<void>
   stats(): QueryLogStats
   /** Writes what is left, and gives up after a while. */
   close(): Promise<void>
@@ -40,11 +42,14 @@ const BATCH = 500
 const WAITING_MAX = 10_000
 const EVERY_MS = 250
 const CLOSE_MS = 5_000
+/** Hits that are kept of a query. */
+const TOP = 10
 /** Of a text that is kept; its hash is of all of it. */
 const TEXT_CHARS = 4_000
 
 const OFF: QueryLog = {
   note: () => undefined,
+  flush: async () => undefined,
   stats: () => ({ written: 0, dropped: 0, waiting: 0 }),
   close: async () => undefined,
 }
@@ -125,9 +130,10 @@ export function openQueryLog(
         dropped++
         return
       }
-      waiting.push({ ...query, at: new Date() })
+      waiting.push({ ...query, at: new Date(Date.now() - query.totalMs) })
       schedule()
     },
+    flush: flushAll,
     stats: () => ({ written, dropped, waiting: waiting.length }),
     close: async () => {
       if (isClosed) return
@@ -149,8 +155,11 @@ export function openQueryLog(
 
 function asRow({ asked, ...query }: Waiting, keepText: boolean, key: Buffer): LoggedQuery {
   const isText = typeof asked === 'string'
+  // Which documents came tells what was asked.
+  const top = query.top.slice(0, TOP).map((hit) => (keepText ? hit : { score: hit.score }))
   return {
     ...query,
+    top,
     query: isText && keepText ? storable(asked) : null,
     queryHash: hashQuery(asked, key),
   }

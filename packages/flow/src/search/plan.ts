@@ -5,7 +5,7 @@ import type { Domain } from '../verbs/domains.js'
 import type { SearchRequest } from '../verbs/search.js'
 import { bandOf, checkThreshold, type MadeWith, type StaleThreshold, staleOf } from './bands.js'
 import { checkFilter } from './filter.js'
-import { type Fusion, fusionOf, isTriple } from './fusion.js'
+import { checkAsked, type Fusion, fusionOf, isTriple } from './fusion.js'
 import { requireMode } from './modes.js'
 import { outputsFor } from './query.js'
 import { checkColbert, RERANK_TOP_DEFAULT, type Rerank } from './rerank.js'
@@ -35,6 +35,7 @@ export function planOf(engine: Engine, domain: Domain, request: SearchRequest): 
   checkFilter(filter)
   const mode = request.mode ?? domain.search.mode ?? 'dense'
   requireMode(domain.lexical, mode)
+  checkAsked(request.fusion, mode, domain.lexical)
   const fusion =
     mode === 'hybrid' ? fusionOf(request.fusion ?? domain.search.fusion, domain.lexical ?? 'bm25') : undefined
   const triple = isTriple(fusion)

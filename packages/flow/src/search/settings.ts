@@ -12,11 +12,13 @@ export function searchOf(
   standing: SearchSettings,
   wishes: { readonly search?: SearchWishes | undefined; readonly index?: IndexWishes | undefined },
 ): SearchSettings {
-  const { efSearch } = wishes.index ?? {}
+  const { efSearch, candidates } = wishes.index ?? {}
   const { rerank } = wishes.search ?? {}
   const filled = rerank == null ? rerank : { by: rerank.by, top: rerank.top ?? RERANK_TOP_DEFAULT }
   const wished = Object.fromEntries(
-    Object.entries({ ...wishes.search, rerank: filled, efSearch }).filter(([, value]) => value !== undefined),
+    Object.entries({ ...wishes.search, rerank: filled, efSearch, candidates }).filter(
+      ([, value]) => value !== undefined,
+    ),
   )
   const { fusion, ...others }: SearchSettings & Pick<SearchWishes, 'fusion'> = { ...standing, ...wished }
   return fusion == null ? others : { ...others, fusion }

@@ -45,20 +45,23 @@ export async function listDocuments(
   domain: Domain,
   page: {
     readonly state?: DocumentState | undefined
+    /** Only those whose newest revision came with it. */
+    readonly ingestion?: number | undefined
     readonly cursor?: string | undefined
     readonly limit: number
   },
 ): Promise<DocumentPage> {
   const after = page.cursor === undefined ? undefined : readText(page.cursor)
-  const rows = await listRows(db, domain.id, { state: page.state, after, limit: page.limit + 1 })
-  const shown = rows.slice(0, page.limit)
+  const { state, ingestion, limit } = page
+  const rows = await listRows(db, domain.id, { state, ingestion, after, limit: limit + 1 })
+  const shown = rows.slice(0, limit)
   const stand = await standings(
     db,
     shown.map((row) => row.id),
   )
   const documents = shown.map((row) => ({ ...row, ...standing(stand.get(row.id)) }))
   const last = documents.at(-1)
-  const more = rows.length > page.limit && last !== undefined
+  const more = rows.length > limit && last !== undefined
   return { documents, cursor: more ? writeText(last.externalId) : null }
 }
 

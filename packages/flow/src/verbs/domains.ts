@@ -46,7 +46,7 @@ export type ScoreWishes = { readonly [K in Exclude<ScoreKind, 'dense'>]?: BandWi
 
 type Wished<T> = { readonly [K in keyof T]?: T[K] | undefined }
 
-export interface SearchWishes extends Omit<SearchSettings, 'fusion' | 'rerank' | 'efSearch'> {
+export interface SearchWishes extends Omit<SearchSettings, 'fusion' | 'rerank' | 'efSearch' | 'candidates'> {
   /** Null: the usual one. */
   readonly fusion?: SearchSettings['fusion'] | null
   /** Null: none. */
@@ -73,6 +73,8 @@ export interface DomainWishes extends RecipeWishes {
 export interface IndexWishes extends Wished<IndexSettings> {
   /** Vectors that a search looks at, 1 to 1,000. Default 200. */
   readonly efSearch?: number | undefined
+  /** By meaning, how many are looked at closely, 1 to 10,000; null: what the form of storage needs. */
+  readonly candidates?: number | null | undefined
 }
 
 interface Deps {

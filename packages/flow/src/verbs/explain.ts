@@ -1,12 +1,10 @@
 import type { Engine, Output } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
-  type ChunkScores,
   type ComparedQuery,
   type Db,
   type DocumentRow,
   documentScores,
-  exactPlace,
   getDocument as getRow,
   isTimeout,
   judgeFilters,
@@ -23,14 +21,13 @@ import {
   type Details,
   type Explanation,
   lookalikes,
-  type Standing,
   sentenceOf,
   spellings,
   type Verdict,
   valueAt,
 } from '../search/explain.js'
+import { lostTo } from '../search/lost.js'
 import { embedQueries, outputsFor } from '../search/query.js'
-import type { ScoreKind } from '../search/scores.js'
 import { waitingOf } from '../waiting.js'
 import type { Domain } from './domains.js'
 import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
@@ -189,121 +186,6 @@ const withScores = (chunks: Explanation['chunks'], hit: SearchHit | undefined): 
 function lastOf({ hits }: SearchResult) {
   const last = hits.at(-1)
   return last === undefined ? null : { documentId: last.documentId, chunk: last.chunk, score: last.score }
-}
-
-interface Lost {
-  readonly deps: Deps
-  readonly domain: Domain
-  readonly request: SearchRequest
-  readonly result: SearchResult
-  readonly row: DocumentRow
-  readonly compared: ComparedQuery
-  readonly scores: readonly ChunkScores[]
-  readonly timeoutMs: number
-}
-
-/** Why a document that could be found, and passes the filter, is no hit. */
-async function lostTo(lost: Lost): Promise<[Verdict, Details]> {
-  const { request, result, scores } = lost
-  if (result.mode === 'sparse' && bestOf(scores, 'sparse').score <= 0) return ['NO_COMMON_TERMS', {}]
-  const below = await belowThreshold(lost)
-  if (below !== undefined) return ['BELOW_THRESHOLD', { below }]
-  const isReranked = result.rankedBy !== result.mode || result.tookMs.rerank !== null
-  const top = isReranked
-    ? Math.max(request.k, request.rerank?.top ?? lost.domain.search.rerank?.top ?? 50)
-    : request.k
-  if (isReranked) {
-    const plain = await again(lost, { k: top, rerank: null })
-    const at = placeOf(plain, lost.row.externalId)
-    if (at !== undefined) return ['BEATEN', { rank: null, rerankedBy: result.rankedBy }]
-  }
-  return result.mode === 'hybrid' ? lostInFusion(lost, top) : lostByScore(lost, result.mode, top)
-}
-
-/** The same search with other options, and no cut but those that are given. */
-const again = ({ deps, domain, request }: Lost, other: Partial<SearchRequest>): Promise<SearchResult> =>
-  search(deps, domain, { ...request, threshold: null, thresholds: {}, ...other } as SearchRequest)
-
-const placeOf = ({ hits }: SearchResult, documentId: string): number | undefined => {
-  const at = hits.findIndex((hit) => hit.documentId === documentId)
-  return at < 0 ? undefined : at + 1
-}
-
-/** The least scores that were asked for, by kind. */
-function thresholdsOf({ request, result }: Lost): Map<ScoreKind, number> {
-  const all = Object.entries({ ...request.thresholds, [result.rankedBy]: result.threshold })
-  return new Map(all.flatMap(([kind, value]) => (value == null ? [] : [[kind as ScoreKind, value]])))
-}
-
-async function belowThreshold(lost: Lost): Promise<Details['below']> {
-  const thresholds = thresholdsOf(lost)
-  if (thresholds.size === 0) return undefined
-  for (const kind of ['dense', 'sparse'] as const) {
-    const threshold = thresholds.get(kind)
-    const { score } = bestOf(lost.scores, kind)
-    if (threshold !== undefined && score > Number.NEGATIVE_INFINITY && score < threshold) {
-      return { kind, threshold, score }
-    }
-  }
-  // Scores that only a search computes.
-  const { hits } = await again(lost, {})
-  const hit = hits.find(({ documentId }) => documentId === lost.row.externalId)
-  for (const [kind, threshold] of thresholds) {
-    const score = hit?.scores[kind]
-    if (score !== undefined && score < threshold) return { kind, threshold, score }
-  }
-  return undefined
-}
-
-/** The chunk with the largest score of a kind; -Infinity where there is none. */
-function bestOf(scores: readonly ChunkScores[], kind: 'dense' | 'sparse') {
-  return scores.reduce(
-    (best, one) => {
-      const score = one[kind]
-      return score !== null && score > best.score ? { chunk: one.chunk, score } : best
-    },
-    { chunk: 0, score: Number.NEGATIVE_INFINITY },
-  )
-}
-
-async function standingOf(lost: Lost, kind: 'dense' | 'sparse'): Promise<Standing | undefined> {
-  const { deps, row, compared, request, timeoutMs } = lost
-  const { chunk, score } = bestOf(lost.scores, kind)
-  if (score === Number.NEGATIVE_INFINITY || (kind === 'sparse' && score <= 0)) return undefined
-  const at = { kind, documentId: row.id, chunk, filter: request.filter ?? {} }
-  const found = await exactPlace(deps.db, compared, at, timeoutMs)
-  return { score, place: found?.place ?? null, chunks: found?.chunks ?? null, before: found?.before ?? null }
-}
-
-async function lostByScore(lost: Lost, kind: 'dense' | 'sparse', top: number): Promise<[Verdict, Details]> {
-  const standing = await standingOf(lost, kind)
-  const place = standing?.place ?? null
-  const details = { rank: place, ...(standing === undefined ? {} : { exact: { [kind]: standing } }) }
-  if (place !== null) return [place > top ? 'BEATEN' : 'MISSED_BY_INDEX', details]
-  // Not worked out in time: what scores more than the last hit was missed.
-  const { hits } = lost.result
-  const least = hits.at(-1)?.scores[kind] ?? Number.POSITIVE_INFINITY
-  const isMissed = hits.length < lost.request.k || (standing?.score ?? 0) > least
-  return [isMissed ? 'MISSED_BY_INDEX' : 'BEATEN', details]
-}
-
-/** As many of each kind as millrace.find_hits fuses. */
-const fusedOf = ({ k, candidates }: SearchRequest): number =>
-  Math.min(1_000, Math.max(k, candidates ?? 4 * k, 100))
-
-async function lostInFusion(lost: Lost, top: number): Promise<[Verdict, Details]> {
-  const candidates = fusedOf({ ...lost.request, k: top })
-  const wide = await again(lost, { k: candidates, candidates, rerank: null })
-  const rank = placeOf(wide, lost.row.externalId)
-  if (rank !== undefined && rank > top) return ['BEATEN', { rank }]
-  const [dense, sparse] = [await standingOf(lost, 'dense'), await standingOf(lost, 'sparse')]
-  const exact = { ...(dense === undefined ? {} : { dense }), ...(sparse === undefined ? {} : { sparse }) }
-  if (rank !== undefined) return ['BEATEN', { rank, exact }]
-  const isCut = [dense, sparse].every((one) => one === undefined || (one.place ?? Infinity) > candidates)
-  if (isCut) return ['CUT_IN_FUSION', { exact, candidates }]
-  return wide.hits.length >= candidates
-    ? ['BEATEN', { rank: null, exact, candidates }]
-    : ['MISSED_BY_INDEX', { exact, candidates }]
 }
 
 /** How a search went, beside one that compares with everything. */

@@ -12,10 +12,12 @@ import {
   type GoldenQuestion,
   type GoldenWritten,
   getRun as getRow,
+  goldenByHash,
   insertRun,
   listGolden as listQuestions,
   listResults as listResultRows,
   listRuns as listRows,
+  lockSet,
   type MissingDocument,
   measuredOf,
   missingDocuments,
@@ -28,13 +30,20 @@ import {
   type RunRow,
   releaseRun,
   storeResults,
+  type Tx,
   type WaitingQuestion,
 } from '@millrace/store'
 import type { Rejection } from '../accept.js'
 import { numberOf, readNumber, readText, writeText } from '../cursor.js'
 import { isExternal, needsVectors } from '../external.js'
-import { type GivenQuestion, sortQuestions } from '../golden/accept.js'
+import {
+  type AcceptOptions,
+  type GivenQuestion,
+  type SortedQuestions,
+  sortQuestions,
+} from '../golden/accept.js'
 import { type Comparison, compareRuns } from '../golden/compare.js'
+import { refuseFilters } from '../golden/filters.js'
 import { gradeOf, MISS } from '../golden/grade.js'
 import { DEPTH } from '../golden/metrics.js'
 import { type RunReport, reportOf } from '../golden/report.js'
@@ -81,7 +90,8 @@ export interface GoldenSubmission extends GoldenWritten {
 }
 
 /**
- * Adds questions to a domain's set: over those with the same id, or asking the same, or over all of it.
+ * Adds questions to a domain's set: over those with the same id, or asking the same, or over all of it; with `keep`
+ * beside the documents that the same question has.
  * @throws CodedError NO_QUESTIONS when not one is acceptable, TOO_MANY_QUESTIONS, DOMAIN_NEEDS_VECTORS, UNKNOWN_DOMAIN;
  * nothing is written then
  */
@@ -89,39 +99,63 @@ export async function addGolden(
   { db, settings }: Deps & { readonly settings: Pick<Settings, 'limits'> },
   domain: Domain,
   given: readonly GivenQuestion[],
-  options: { readonly replace: boolean; readonly merge: boolean },
+  options: { readonly replace: boolean; readonly merge: boolean; readonly keep?: boolean },
 ): Promise<GoldenSubmission> {
   requireModel(domain)
-  const { accepted, rejected } = sortQuestions(given, {
-    limits: settings.limits,
-    cleaning: domain.recipe.cleaning.steps,
-    merge: options.merge,
+  const accept = { limits: settings.limits, cleaning: domain.recipe.cleaning.steps, merge: options.merge }
+  const checked = await refuseFilters({ db }, given)
+  const sorted = sortQuestions(checked, accept)
+  requireSome(given, sorted)
+  const { sort, written } = await db.transact(async (tx) => {
+    const sort = options.keep === true ? await besideThere(tx, domain, checked, accept, sorted) : sorted
+    const written = await putGolden(tx, domain.id, sort.accepted, options.replace)
+    if (written === undefined) throw unknownDomain(domain.name)
+    if (written.total > QUESTIONS_MAX) throw tooMany(written.total)
+    return { sort, written }
   })
-  const shown = rejected.slice(0, REJECTED_SHOWN)
-  if (accepted.length === 0) {
-    throw new CodedError(
-      'NO_QUESTIONS',
-      given.length === 0 ? 'There are no questions' : `Not one of ${given.length} questions can be accepted`,
-      { hint: 'Send a question with the id of the document that answers it', details: { rejected: shown } },
-    )
-  }
-  if (accepted.length > QUESTIONS_MAX) throw tooMany(accepted.length)
-  const written = await db.transact(async (tx) => {
-    const done = await putGolden(tx, domain.id, accepted, options.replace)
-    if (done === undefined) throw unknownDomain(domain.name)
-    if (done.total > QUESTIONS_MAX) throw tooMany(done.total)
-    return done
-  })
-  const hashes = accepted.map(({ hash }) => hash)
+  const hashes = sort.accepted.map(({ hash }) => hash)
   const { missing, total } = await missingDocuments(db, domain.id, hashes, REJECTED_SHOWN)
   return {
-    accepted: accepted.length,
+    accepted: sort.accepted.length,
     ...written,
-    rejected: shown,
-    rejectedTotal: rejected.length,
+    rejected: sort.rejected.slice(0, REJECTED_SHOWN),
+    rejectedTotal: sort.rejected.length,
     missing,
     missingTotal: total,
   }
+}
+
+/** @throws CodedError NO_QUESTIONS, TOO_MANY_QUESTIONS */
+function requireSome(given: readonly GivenQuestion[], { accepted, rejected }: SortedQuestions): void {
+  if (accepted.length > QUESTIONS_MAX) throw tooMany(accepted.length)
+  if (accepted.length > 0) return
+  throw new CodedError(
+    'NO_QUESTIONS',
+    given.length === 0 ? 'There are no questions' : `Not one of ${given.length} questions can be accepted`,
+    {
+      hint: 'Send a question with the id of the document that answers it',
+      details: { rejected: rejected.slice(0, REJECTED_SHOWN) },
+    },
+  )
+}
+
+/** The questions with what the set has of them; nobody else writes it meanwhile. */
+async function besideThere(
+  tx: Tx,
+  domain: Domain,
+  given: readonly GivenQuestion[],
+  accept: AcceptOptions,
+  { accepted }: SortedQuestions,
+): Promise<SortedQuestions> {
+  if (!(await lockSet(tx, domain.id))) throw unknownDomain(domain.name)
+  const there = await goldenByHash(
+    tx,
+    domain.id,
+    accepted.map(({ hash }) => hash),
+  )
+  const sorted = sortQuestions(given, { ...accept, there })
+  requireSome(given, sorted)
+  return sorted
 }
 
 const tooMany = (questions: number) =>

@@ -2,7 +2,10 @@ import type { Engine, Level, ModelManifest, ModelState } from '@millrace/embed'
 
 /** A model as whoever chooses one sees it. */
 export interface ModelSummary
-  extends Pick<ModelManifest, 'id' | 'revision' | 'precision' | 'dims' | 'tokensMax' | 'outputs' | 'levels'> {
+  extends Pick<
+    ModelManifest,
+    'id' | 'revision' | 'precision' | 'dims' | 'tokensMax' | 'languages' | 'outputs' | 'levels'
+  > {
   /** It judges pairs of question and text, and gives no vectors. */
   readonly reranker: boolean
   readonly state: ModelState
@@ -18,12 +21,13 @@ export interface ModelSummary
 export function listModels({ engine }: { readonly engine: ModelsEngine }): ModelSummary[] {
   return engine
     .models()
-    .map(({ id, revision, precision, dims, tokensMax, outputs, levels, task, licence }) => ({
+    .map(({ id, revision, precision, dims, tokensMax, languages, outputs, levels, task, licence }) => ({
       id,
       revision,
       precision,
       dims,
       tokensMax,
+      languages,
       outputs,
       levels,
       reranker: task === 'rerank',

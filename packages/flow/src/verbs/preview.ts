@@ -42,6 +42,8 @@ export interface PreviewChunk {
 
 export interface Preview {
   readonly model: string
+  /** Of a file: what was read from it, in which the spans are. */
+  readonly text?: string
   readonly chunks: readonly PreviewChunk[]
   readonly parents: readonly {
     readonly text: string
@@ -115,7 +117,7 @@ export async function previewFile(
     })
   })
   const preview = await previewChunks(deps, by, { ...wishes, text, title: wishes.title ?? title, layout })
-  return { ...preview, warnings: [...warnings, ...preview.warnings] }
+  return { ...preview, text, warnings: [...warnings, ...preview.warnings] }
 }
 
 function recipeBy({ engine }: Deps, by: PreviewBy, wishes: RecipeWishes): Recipe {

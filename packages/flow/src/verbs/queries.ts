@@ -7,6 +7,7 @@ import {
   queryStats as statsOf,
 } from '@millrace/store'
 import { readNumber } from '../cursor.js'
+import type { QueryLog } from '../search/log.js'
 import type { Domain } from './domains.js'
 
 interface Deps {
@@ -39,6 +40,16 @@ export async function listQueries(
   return { queries, cursor: rows.length > page.limit && last !== undefined ? String(last.id) : null }
 }
 
-/** Forgets what was asked of a domain, or one query alone, by its hash as listings show it; how often it was asked. */
-export const deleteQueries = ({ db }: Deps, domain: Domain, hash?: string): Promise<number> =>
-  removeRows(db, domain.id, hash === undefined ? undefined : Buffer.from(hash, 'hex'))
+/**
+ * Forgets what was asked of a domain until now, or one query alone, by its hash as listings show it; how often it was
+ * asked. What other processes have yet to write of it is forgotten too.
+ */
+export async function deleteQueries(
+  { db, queryLog }: Deps & { readonly queryLog: QueryLog },
+  domain: Domain,
+  hash?: string,
+): Promise<number> {
+  const now = new Date()
+  await queryLog.flush()
+  return removeRows(db, domain.id, now, hash === undefined ? undefined : Buffer.from(hash, 'hex'))
+}

@@ -22,19 +22,27 @@ export interface RecallWishes {
   readonly from: 'vectors' | 'queries'
   /** Undefined: what a search of the domain has. */
   readonly efSearch?: number | undefined
+  readonly candidates?: number | undefined
 }
 
 export interface Latency {
   readonly p50: number | null
   readonly p95: number | null
 }
+export interface RecallAtK {
+  readonly k: number
+  /** Mean over the sample; null of an empty one. */
+  readonly recall: number | null
+  /** Null where search is exact. */
+  readonly latencyMs: Latency | null
+}
 export interface Recall {
   readonly sampled: number
   readonly vectors: number
   readonly index: { readonly m: number; readonly efConstruction: number; readonly efSearch: number } | null
-  /** Mean over the sample; null of an empty one. */
-  readonly recall: readonly { readonly k: number; readonly recall: number | null }[]
-  readonly latencyMs: { readonly index: Latency | null; readonly exact: Latency }
+  /** Of searches for k each: k decides how many are looked at. */
+  readonly recall: readonly RecallAtK[]
+  readonly latencyMs: { readonly exact: Latency }
   /** Why it is not what was asked for, or what that means. */
   readonly notes: readonly string[]
 }
@@ -67,20 +75,23 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
   const sample = isStored
     ? await sampleVectors(db, domain, { vectors: facts.vectors, limit: wishes.sample })
     : await queryVectors(deps, domain, wishes.sample)
+  const isApproximate = facts.built !== null || byBits
   const pairs = await compare(db, {
     domain: domain.name,
     sample: facts.vectors === 0 ? [] : sample,
     // One more: the vector itself.
-    depth: Math.max(...ks) + (isStored ? 1 : 0),
+    depths: ks.map((k) => k + (isStored ? 1 : 0)),
     efSearch: wishes.efSearch ?? null,
-    isApproximate: facts.built !== null || byBits,
+    candidates: wishes.candidates ?? null,
+    isApproximate,
   })
   const { built } = facts
-  const lists = pairs.map(({ found, exact }) =>
-    isStored
-      ? withoutSelf(found.similarities, exact.similarities)
-      : { found: found.similarities, exact: exact.similarities },
-  )
+  const listsOf = (at: number) =>
+    pairs.map(({ found, exact }) => {
+      const lists = { found: (found[at] ?? exact).similarities, exact: exact.similarities }
+      return isStored ? withoutSelf(lists.found, lists.exact) : lists
+    })
+  const latencyOf = (at: number) => latency(pairs.map(({ found, exact }) => (found[at] ?? exact).ms))
   return {
     sampled: pairs.length,
     vectors: facts.vectors,
@@ -88,11 +99,12 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
       built === null
         ? null
         : { ...built, efSearch: wishes.efSearch ?? domain.search.efSearch ?? EF_SEARCH_DEFAULT },
-    recall: ks.map((k) => ({ k, recall: meanRecall(lists, k) })),
-    latencyMs: {
-      index: built === null ? null : latency(pairs.map(({ found }) => found.ms)),
-      exact: latency(pairs.map(({ exact }) => exact.ms)),
-    },
+    recall: ks.map((k, at) => ({
+      k,
+      recall: meanRecall(listsOf(at), k),
+      latencyMs: isApproximate ? latencyOf(at) : null,
+    })),
+    latencyMs: { exact: latency(pairs.map(({ exact }) => exact.ms)) },
     notes: notesOf({
       isStored,
       isIndexed: built !== null,
@@ -117,8 +129,11 @@ async function queryVectors({ db, engine }: Deps, domain: Domain, limit: number)
   return results.flatMap((result) => ('error' in result ? [] : [result.vector]))
 }
 
+/** What is found for one query. */
 interface Pair {
-  readonly found: Probe
+  /** A search for each k, in their order; none where search is exact. */
+  readonly found: readonly Probe[]
+  /** For the largest k: the others begin with the same. */
   readonly exact: Probe
 }
 
@@ -127,8 +142,10 @@ async function compare(
   given: {
     readonly domain: string
     readonly sample: readonly (string | Float32Array)[]
-    readonly depth: number
+    /** What is searched for, ascending. */
+    readonly depths: readonly number[]
     readonly efSearch: number | null
+    readonly candidates: number | null
     readonly isApproximate: boolean
   },
 ): Promise<Pair[]> {
@@ -140,20 +157,22 @@ async function compare(
     if (left <= 0) break
     const queries = given.sample.slice(pairs.length, pairs.length + size)
     const started = performance.now()
-    const probe = (exact: boolean) =>
+    const probe = (k: number, exact: boolean) =>
       probeSearch(db, {
         domain: given.domain,
         queries,
-        k: given.depth,
+        k,
         exact,
         efSearch: given.efSearch,
+        candidates: given.candidates,
         timeoutMs: left,
       })
     try {
-      const exact = await probe(true)
-      const found = given.isApproximate ? await probe(false) : exact
+      const exact = await probe(Math.max(...given.depths), true)
+      const found: Probe[][] = []
+      for (const k of given.isApproximate ? given.depths : []) found.push(await probe(k, false))
       exact.forEach((one, n) => {
-        pairs.push({ exact: one, found: found[n] ?? one })
+        pairs.push({ exact: one, found: found.flatMap((list) => list[n] ?? []) })
       })
     } catch (error) {
       // query_canceled: the statement's time was up.

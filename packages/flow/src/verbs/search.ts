@@ -212,8 +212,10 @@ async function run(
     rankedBy,
     topScore: hits[0]?.score ?? null,
     topLevel: hits[0]?.level?.key ?? null,
+    top: hits.map(({ documentId, chunk, score }) => ({ documentId, chunk, score })),
     embedMs,
-    searchMs: ended - started,
+    searchMs: searched - started,
+    rerankMs: rerank === null ? null : ended - searched,
     totalMs: embedMs + ended - started,
   })
   return {

@@ -16,6 +16,9 @@ export interface DatabaseProcess {
 
 const ENTRY = fileURLToPath(new URL('./child.js', import.meta.url))
 
+/** Of the parent's own flags, how V8 compiles Postgres is the child's too; a debugger's port is not. */
+const isOfWasm = (flag: string): boolean => /^--(liftoff|wasm|no-liftoff|no-wasm)-/.test(flag)
+
 /**
  * Starts a process that opens and serves a database. `onPid` is awaited before the folder is touched. Throws what
  * the process says (DATA_DIR_UNUSABLE, EADDRINUSE), or DATABASE_GONE when it ends without a word.
@@ -25,8 +28,11 @@ export async function startProcess(
   onPid: (pid: number) => Promise<void>,
   onLine: (line: string) => void,
 ): Promise<DatabaseProcess> {
-  // No execArgv: a debugger's port of the parent is not for the child. Its stdout would mix with the parent's.
-  const child = fork(ENTRY, { execArgv: [], stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  // Its stdout would mix with the parent's.
+  const child = fork(ENTRY, {
+    execArgv: process.execArgv.filter(isOfWasm),
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
   child.stderr?.setEncoding('utf8').on('data', (text: string) => onLine(text.trimEnd()))
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))

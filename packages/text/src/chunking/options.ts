@@ -47,25 +47,31 @@ export const CHUNKING_KINDS = [
 export function checkChunking(options: ChunkingOptions, sizeMax = Number.POSITIVE_INFINITY): void {
   const { kind, size, overlap } = options
   if (!CHUNKING_KINDS.includes(kind)) {
-    refuse(`Unknown chunking ${JSON.stringify(kind)}`, `Use one of ${CHUNKING_KINDS.join(', ')}`)
+    refuse('kind', `Unknown chunking ${JSON.stringify(kind)}`, `Use one of ${CHUNKING_KINDS.join(', ')}`)
   }
   if (!Number.isInteger(size) || size < CHUNK_SIZE_MIN) {
-    refuse(`Chunk size ${size} is not a whole number from ${CHUNK_SIZE_MIN}`, 'Use 256 or leave it out')
+    refuse(
+      'size',
+      `Chunk size ${size} is not a whole number from ${CHUNK_SIZE_MIN}`,
+      'Use 256 or leave it out',
+    )
   }
   if (size > sizeMax) {
     refuse(
+      'size',
       `Chunk size ${size} is above the model's ${sizeMax} tokens`,
       `Use at most ${sizeMax} or another model`,
     )
   }
   if (!Number.isInteger(overlap) || overlap < 0 || overlap >= size / 2) {
     refuse(
+      'overlap',
       `Overlap ${overlap} is not a whole number from 0 to below half of the size ${size}`,
       'Use 0 or a tenth',
     )
   }
   if (kind === 'document' && overlap > 0) {
-    refuse(`Overlap ${overlap} of a text that is one chunk`, 'Leave the overlap out')
+    refuse('overlap', `Overlap ${overlap} of a text that is one chunk`, 'Leave the overlap out')
   }
   checkPooling(options)
   checkParent(options)
@@ -73,17 +79,20 @@ export function checkChunking(options: ChunkingOptions, sizeMax = Number.POSITIV
 
 function checkPooling({ kind, pooling }: ChunkingOptions): void {
   if (pooling === undefined) return
-  if (kind !== 'document') refuse(`Pooling is for whole documents, not for ${kind}`, 'Leave it out')
+  if (kind !== 'document')
+    refuse('pooling', `Pooling is for whole documents, not for ${kind}`, 'Leave it out')
   if (pooling !== 'mean' && pooling !== 'max') {
-    refuse(`Unknown pooling ${JSON.stringify(pooling)}`, 'Use mean or max')
+    refuse('pooling', `Unknown pooling ${JSON.stringify(pooling)}`, 'Use mean or max')
   }
 }
 
 function checkParent({ kind, size, parentSize }: ChunkingOptions): void {
   if (parentSize === undefined) return
-  if (kind !== 'parent') refuse(`A parent size is for the kind parent, not for ${kind}`, 'Leave it out')
+  if (kind !== 'parent')
+    refuse('parentSize', `A parent size is for the kind parent, not for ${kind}`, 'Leave it out')
   if (!Number.isInteger(parentSize) || parentSize < size || parentSize > PARENT_SIZE_MAX) {
     refuse(
+      'parentSize',
       `Parent size ${parentSize} is not a whole number from the chunk size ${size} to ${PARENT_SIZE_MAX}`,
       `Use ${Math.max(size, PARENT_SIZE_DEFAULT)} or leave it out`,
     )
@@ -91,6 +100,10 @@ function checkParent({ kind, size, parentSize }: ChunkingOptions): void {
 }
 
 /** @throws CodedError BAD_CHUNKING */
-export function refuse(message: string, hint: string): never {
-  throw new CodedError('BAD_CHUNKING', message, { hint })
+export function refuse(
+  field: 'kind' | 'size' | 'overlap' | 'pooling' | 'parentSize' | 'template',
+  message: string,
+  hint: string,
+): never {
+  throw new CodedError('BAD_CHUNKING', message, { hint, details: { field: `chunking.${field}` } })
 }
