@@ -1,5 +1,6 @@
 import type { Answer, Body, Domain } from '../../api/client.ts'
 import type { Problem } from '../../api/problem.ts'
+import { fusionText } from '../../lib/fusion.ts'
 
 export type Model = Answer<'/v1/models', 'get'>['models'][number]
 export type NewDomain = Body<'/v1/domains', 'post'>
@@ -211,7 +212,7 @@ export const setupOf = (domain: Domain): SetupForm => ({
   levels: rowsOf(domain.levels),
   search: {
     mode: domain.search.mode as Mode,
-    fusion: domain.search.fusion ?? '',
+    fusion: fusionText(domain.search.fusion),
     rerankBy: domain.search.rerank?.by ?? '',
     rerankTop: domain.search.rerank?.top ?? '',
   },
