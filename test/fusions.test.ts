@@ -114,6 +114,7 @@ for (const backend of databases().slice(0, 2)) {
         both.hits.filter((hit) => 'domain' in hit && hit.domain === domain).map(({ score }) => score)
       expect(scores('help')).toHaveLength(3)
       expect(scores('other')).toEqual(scores('help'))
+      expect((await found({ domains: ['help', 'other'] }, '/v1/search')).hits).toHaveLength(6)
       await change({ search: { fusion: null } }, 'other')
     })
 

@@ -6,7 +6,7 @@ import type { QueryCache } from './cache.js'
 import type { Details, Standing, Verdict } from './explain.js'
 import { planOf } from './plan.js'
 import type { Rerank } from './rerank.js'
-import type { ScoreKind } from './scores.js'
+import { leastFor, type ScoreKind } from './scores.js'
 
 interface Deps {
   readonly db: Db
@@ -68,7 +68,7 @@ function belowStored(scores: readonly ChunkScores[], thresholds: readonly Thresh
     const [kind, least] = threshold
     if (kind !== 'dense' && kind !== 'sparse') continue
     const { score } = bestOf(scores, kind)
-    if (score > Number.NEGATIVE_INFINITY && score < least) return belowOf(threshold, score)
+    if (score > Number.NEGATIVE_INFINITY && score < leastFor(kind, least)) return belowOf(threshold, score)
   }
   return undefined
 }
@@ -81,7 +81,9 @@ function belowIn(
 ): Details['below'] {
   const hit = hits.find((one) => one.documentId === documentId)
   if (hit === undefined) return undefined
-  const below = thresholds.find(([kind, least]) => (hit.scores[kind] ?? Number.NEGATIVE_INFINITY) < least)
+  const below = thresholds.find(
+    ([kind, least]) => (hit.scores[kind] ?? Number.NEGATIVE_INFINITY) < leastFor(kind, least),
+  )
   return below === undefined ? undefined : belowOf(below, hit.scores[below[0]] ?? null)
 }
 

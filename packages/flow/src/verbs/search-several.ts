@@ -34,10 +34,11 @@ export async function searchSeveral(
   request: SearchRequest,
 ): Promise<SeveralResult> {
   requireOneModel(domains)
+  const { mode = 'dense', fusion } = request
   const asked = {
     ...request,
-    mode: request.mode ?? 'dense',
-    fusion: fusionOf(request.fusion, lexicalOf(domains)),
+    mode,
+    fusion: mode === 'hybrid' ? fusionOf(fusion, lexicalOf(domains)) : fusion,
     rerank: request.rerank ?? null,
   } as const
   const alike = withOneColbert(domains)
