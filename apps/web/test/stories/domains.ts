@@ -221,10 +221,13 @@ export function domainsStories(site: () => Site): void {
         const box = page.getByTestId('documents')
         await box.focus()
         await expect
-          .poll(async () => {
-            await page.keyboard.press('End')
-            return page.getByRole('link', { name: 'n0699' }).isVisible()
-          })
+          .poll(
+            async () => {
+              await page.keyboard.press('End')
+              return page.getByRole('link', { name: 'n0699' }).isVisible()
+            },
+            { timeout: 15_000, interval: 100 },
+          )
           .toBe(true)
         await page.getByText('all 700 loaded').waitFor()
         expect(await box.getByRole('row').count()).toBeLessThan(60)
