@@ -5,6 +5,8 @@ import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer 
 
 /** Before all tests: a place for what is made once a run (template.ts), and servers. */
 export default async function setup(): Promise<() => Promise<void>> {
+  // Each project of vitest.config.ts asks for it; one is enough.
+  if (process.env.TEST_MADE_ONCE !== undefined) return async () => undefined
   const room = await mkdtemp(join(tmpdir(), 'millrace-made-'))
   process.env.TEST_MADE_ONCE = room
   const stopServers = await startServers()

@@ -59,11 +59,12 @@ export function goOnReading(
   begun: Reading,
 ): Reading {
   const plans = requests.map((request) => attempt(() => planOf(deps.engine, domain, request)))
-  const { model, dims, recipeHash } = begun.domain
+  const { model, dims, recipe, recipeHash } = begun.domain
   const isAlike =
     model === domain.model &&
     dims === domain.dims &&
     recipeHash === domain.recipeHash &&
+    recipe.revision === domain.recipe.revision &&
     plans.every((plan, i) => outputsOf(plan) === outputsOf(begun.plans[i]))
   return isAlike ? { domain, plans, asked: begun.asked } : beginReading(deps, domain, requests)
 }
