@@ -3,8 +3,8 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
 
-/** Swagger's own pages register what they need. */
-const PAGES = /^\/docs/
+/** Swagger's own pages register what they need; any other address is the page's to refuse. */
+const PAGES = /^\/docs|^\/\*$/
 
 /**
  * A known path with another method is a 405 that names the right ones, not a 404. Call it before the routes

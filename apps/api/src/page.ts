@@ -54,5 +54,10 @@ export async function servePage(app: FastifyInstance, dir: string | undefined): 
       .header('cache-control', 'no-cache')
       .sendFile('index.html', dir, { immutable: false, maxAge: 0, cacheControl: false })
   for (const place of PLACES) app.get(place, { schema: { hide: true } }, show)
+  // A mistyped address, in a browser: the page says so, with its ways on. Programs get the API's words.
+  app.get('/*', { schema: { hide: true } }, (request, reply) => {
+    if (!/\btext\/html\b/.test(request.headers.accept ?? '')) return reply.callNotFound()
+    return show(request, reply.status(404))
+  })
   app.get('/icon.svg', { schema: { hide: true } }, (_request, reply) => reply.sendFile('icon.svg', dir))
 }

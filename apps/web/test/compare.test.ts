@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { isForeign, reads } from '../src/pages/compare/foreign.ts'
 import {
   addEntry,
   type Entry,
@@ -66,5 +67,24 @@ describe('the history of comparisons', () => {
     expect(left.length).toBeLessThan(20)
     expect(readEntries(kept)).toEqual(left)
     expect(left[0]?.id).toBe('0')
+  })
+})
+
+describe('the languages of a model', () => {
+  test.each([
+    { languages: ['zh'], text: 'How do I reset it?', foreign: true },
+    { languages: ['zh'], text: '怎么重置 iPhone？', foreign: false },
+    { languages: ['zh'], text: '42', foreign: false },
+    { languages: ['en'], text: '怎么重置？', foreign: true },
+    { languages: ['en', 'de'], text: 'Wie geht das?', foreign: false },
+    { languages: ['und'], text: '怎么重置？', foreign: false },
+    { languages: [], text: '怎么重置？', foreign: false },
+    { languages: ['zh-Hans', 'en'], text: 'both 都可以', foreign: false },
+  ])('$languages and "$text": $foreign', ({ languages, text, foreign }) => {
+    expect(isForeign(languages, text)).toBe(foreign)
+  })
+  test('a model is for a language in any script of it', () => {
+    expect(reads(['zh-Hans'], 'zh')).toBe(true)
+    expect(reads(['en'], 'zh')).toBe(false)
   })
 })

@@ -65,6 +65,13 @@ export function useNumbers() {
     /** 12,345 */
     number: (value: number, digits = 0): string =>
       value.toLocaleString(tag.value, { maximumFractionDigits: digits, minimumFractionDigits: digits }),
+    /** A share of 0 to 1: 42.5% */
+    percent: (share: number, digits = 1): string =>
+      share.toLocaleString(tag.value, {
+        style: 'percent',
+        maximumFractionDigits: digits,
+        minimumFractionDigits: digits,
+      }),
     /** A score: as many digits always, so that columns align. */
     score: (value: number, digits = 4): string => value.toFixed(digits),
     /** Date and time of an ISO string. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { overflowOf, type Site, seriousIn, visit } from '../browser.js'
 
-const PAGES = ['/', '/search', '/load', '/domains', '/recall', '/system'] as const
+const PAGES = ['/', '/search', '/load', '/domains', '/recall', '/system', '/nowhere'] as const
 
 /** What every page has: both languages, both themes, every width, the keyboard. */
 export function shellStories(site: () => Site): void {
@@ -59,5 +59,37 @@ export function shellStories(site: () => Site): void {
       await page.waitForURL('**/search')
       await expect.poll(() => page.evaluate('document.activeElement.tagName')).toBe('H1')
     })
+  })
+
+  test('a mistyped address is said in a browser, and in the API its own way to a program', async () => {
+    const program = await fetch(`${site().world.url}/nowhere`)
+    expect([program.status, program.headers.get('content-type')]).toEqual([
+      404,
+      'application/json; charset=utf-8',
+    ])
+    await visit(
+      site(),
+      '/nowhere',
+      async (page) => {
+        await page.getByText('There is no page at /nowhere.').waitFor()
+        await page.getByRole('link', { name: 'Compare two texts' }).click()
+        await page.getByRole('heading', { name: 'Compare two texts' }).waitFor()
+      },
+      { allowFailures: true },
+    )
+  })
+
+  test('a page whose script does not come is said, and the one that is there stays', async () => {
+    await visit(
+      site(),
+      '/',
+      async (page) => {
+        await page.route('**/assets/SystemPage*', (route) => route.abort())
+        await page.getByRole('link', { name: 'System' }).click()
+        await page.getByText('This page did not come').waitFor()
+        await page.getByRole('heading', { name: 'Compare two texts' }).waitFor()
+      },
+      { allowFailures: true },
+    )
   })
 }

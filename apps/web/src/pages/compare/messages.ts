@@ -34,8 +34,11 @@ export const compareMessages = defineMessages({
     },
     words: 'Words they share',
     noWords: 'They share no words: what brings them together or apart is the meaning alone.',
-    wordsLead: 'Marked in both texts; the stronger the mark, the more the word counts.',
-    share: '{percent} % of the word score',
+    wordsLead:
+      'Marked in both texts as the model reads them, markup removed; the stronger the mark, the more the word counts.',
+    foreign:
+      'The model {model} reads {languages}. A text in another language gets a number too, but it says little: choose a domain with a model that reads it.',
+    share: '{percent} of the word score',
     tokens: '{n} token | {n} tokens',
     pooled: 'longer than the model reads at once: its parts were averaged',
     history: {
@@ -90,8 +93,10 @@ export const compareMessages = defineMessages({
     },
     words: '共有的词',
     noWords: '两段文本没有共同的词，远近全看语义。',
-    wordsLead: '在两段文本中都已标出，颜色越深，分量越重。',
-    share: '占词语分数的 {percent}%',
+    wordsLead: '在模型读到的文本（已去除标记）中标出，颜色越深，分量越重。',
+    foreign:
+      '模型 {model} 只读{languages}。其他语言的文本也会得到一个数，但意义不大：请选择使用合适模型的知识库。',
+    share: '占词语分数的 {percent}',
     tokens: '{n} 个词元',
     pooled: '超出模型一次能读的长度，已分段取平均',
     history: {

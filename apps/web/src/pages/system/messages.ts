@@ -1,4 +1,5 @@
 import { defineMessages } from '../../lib/messages.ts'
+import { codeWords } from '../load/code-words.ts'
 
 export const systemMessages = defineMessages({
   en: {
@@ -63,7 +64,7 @@ export const systemMessages = defineMessages({
       none: 'No document is failed.',
       reason: 'Reason',
       count: 'Documents',
-      example: 'The last one',
+      example: 'The last one:',
       domain: 'Domain',
     },
     running: {
@@ -83,8 +84,9 @@ export const systemMessages = defineMessages({
       failed: 'Failed',
       index: 'Index',
       states: { none: 'none: search is exact', building: 'being built', ready: 'ready' },
-      percent: 'being built, {percent} %',
+      percent: 'being built, {percent}',
     },
+    codes: codeWords.en,
     table: '{title}, scrolls sideways',
   },
   zh: {
@@ -148,7 +150,7 @@ export const systemMessages = defineMessages({
       none: '没有失败的文档。',
       reason: '原因',
       count: '文档数',
-      example: '最近一例',
+      example: '最近一例：',
       domain: '知识库',
     },
     running: {
@@ -168,8 +170,9 @@ export const systemMessages = defineMessages({
       failed: '失败',
       index: '索引',
       states: { none: '无：精确搜索', building: '构建中', ready: '就绪' },
-      percent: '构建中，{percent}%',
+      percent: '构建中，{percent}',
     },
+    codes: codeWords.zh,
     table: '{title}，可左右滚动',
   },
 })
