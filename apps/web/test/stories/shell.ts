@@ -61,6 +61,17 @@ export function shellStories(site: () => Site): void {
     })
   })
 
+  test('the colours can be chosen against the system', async () => {
+    await visit(site(), '/', async (page) => {
+      const ground = () => page.evaluate<string>('getComputedStyle(document.documentElement).backgroundColor')
+      const light = await ground()
+      await page.getByLabel('Colours').selectOption('dark')
+      await expect.poll(ground).not.toBe(light)
+      await page.reload()
+      await expect.poll(ground).not.toBe(light)
+    })
+  })
+
   test('a mistyped address is said in a browser, and in the API its own way to a program', async () => {
     const program = await fetch(`${site().world.url}/nowhere`)
     expect([program.status, program.headers.get('content-type')]).toEqual([
