@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Problem } from '../src/api/problem.ts'
 import { canIngestAgain, submittedAgain } from '../src/pages/domains/again.ts'
+import { checkNew, checkSetup } from '../src/pages/domains/checks.ts'
 import { stretchesOf } from '../src/pages/domains/chunks.ts'
 import {
   addLevel,
@@ -125,6 +126,70 @@ describe('setting up', () => {
     expect(fusionsOf('bm25', ['dense', 'sparse'])).toEqual(['bm25', 'rrf'])
     expect(fusionsOf('learned', ['dense', 'sparse'])).not.toContain('m3-pairs')
     expect(fusionsOf('learned', ['dense', 'sparse', 'colbert'])).toContain('m3-pairs')
+  })
+})
+
+describe('what the page sees to be wrong', () => {
+  const { chunking, search, index } = emptyForm('')
+  const whole = (least: number, most: number) => ({ key: 'whole', least, most })
+
+  test('a name, and nothing else where all is left as it is', () => {
+    expect(checkNew(formOf({}), 512)).toEqual({})
+    expect(checkNew(formOf({ name: '' }), 512)).toEqual({ name: { key: 'nameEmpty' } })
+    for (const name of ['Not A Name', '-a', '知识', 'a'.repeat(56)])
+      expect(checkNew(formOf({ name }), 512)).toEqual({ name: { key: 'name' } })
+  })
+
+  test('numbers out of range, no whole ones, and what is none', () => {
+    const form = formOf({
+      threshold: 3,
+      chunking: { ...chunking, kind: 'parent', size: 600, overlap: 64, parentSize: 100 },
+      search: { ...search, rerankBy: 'judge', rerankTop: 201 },
+      index: { m: 1.5, efConstruction: 31, efSearch: Number.NaN },
+    })
+    expect(checkNew(form, 512)).toEqual({
+      threshold: { key: 'number', least: -1, most: 1 },
+      'chunking.size': whole(32, 512),
+      'chunking.overlap': whole(0, 63),
+      'chunking.parentSize': whole(128, 32_768),
+      'search.rerank.top': whole(1, 200),
+      'index.m': whole(2, 100),
+      'index.efConstruction': whole(32, 1_000),
+      'index.efSearch': whole(1, 1_000),
+    })
+    expect(checkNew(formOf({ chunking: { ...chunking, size: 65, overlap: 32 } }), 512)).toEqual({})
+    expect(checkNew(formOf({ chunking: { ...chunking, kind: 'document', overlap: 900 } }), 512)).toEqual({})
+  })
+
+  test('one with vectors of its own needs their numbers, and has no chunking', () => {
+    const form = formOf({ model: 'external', chunking: { ...chunking, size: 1 } })
+    expect(checkNew(form, 512)).toEqual({ dims: whole(1, 16_000) })
+    expect(checkNew({ ...form, dims: 3 }, 512)).toEqual({})
+  })
+
+  test('levels fall, and have names in both languages', () => {
+    const row = (above: number | '' | null) => ({ key: `k${above}`, above, name: { zh: '近', en: 'near' } })
+    const levels = [row(0.5), row(0.5), row(''), { ...row(null), name: { zh: '', en: 'x'.repeat(101) } }]
+    expect(checkNew(formOf({ levels }), 512)).toEqual({
+      'levels.1.above': { key: 'below', n: 0.5 },
+      'levels.2.above': { key: 'number', least: -1, most: 1 },
+      'levels.3.name.en': { key: 'levelName' },
+      'levels.3.name.zh': { key: 'levelName' },
+    })
+  })
+
+  test('of one that is there no number of the index can be empty; what stays follows m', () => {
+    const form = setupOf(DOMAIN)
+    const { index: standing } = form
+    expect(checkSetup(form, standing)).toEqual({})
+    expect(checkSetup({ ...form, index: { ...standing, m: 50 } }, standing)).toEqual({})
+    expect(checkSetup({ ...form, index: { ...index, efConstruction: 65 } }, standing)).toEqual({
+      'index.m': whole(2, 100),
+      'index.efSearch': whole(1, 1_000),
+    })
+    expect(checkSetup({ ...form, index: { ...standing, m: 50, efConstruction: 65 } }, standing)).toEqual({
+      'index.efConstruction': whole(100, 1_000),
+    })
   })
 })
 

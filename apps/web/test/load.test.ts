@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest'
+import { suggestedOf } from '../src/lib/models.ts'
 import { batchesOf, groupFiles, slicesOf } from '../src/pages/load/batches.ts'
 import { addCost, estimateOf, NO_COST } from '../src/pages/load/cost.ts'
 import { groupByDrop, putDrop, readDrops } from '../src/pages/load/drops.ts'
 import { openEvents } from '../src/pages/load/events.ts'
 import { readIds, writeIds } from '../src/pages/load/ids.ts'
-import { languagesOf, suggestedOf } from '../src/pages/load/languages.ts'
+import { languagesOf } from '../src/pages/load/languages.ts'
 import { addFound, type Found, sortFound } from '../src/pages/load/picked.ts'
 import { piecesOf } from '../src/pages/load/pieces.ts'
 import { groupBad, reasonsOf, withAll } from '../src/pages/load/reasons.ts'
-import { type Counted, isOver, partsOf, totalOf } from '../src/pages/load/totals.ts'
+import { type Counted, isOver, partsOf, reusedTokens, totalOf } from '../src/pages/load/totals.ts'
 import { documentOf, firstDocuments, NOTHING_TYPED, readMetadata, readUrls } from '../src/pages/load/typed.ts'
 
 const found = (path: string, isInFolder = path.includes('/')): Found<string> => ({
@@ -222,6 +223,18 @@ describe('several ingestions as one', () => {
     expect(totalOf([begun, waiting])?.etaSeconds).toBe(16)
     expect(totalOf([begun, { ...waiting, receiving: true }])?.etaSeconds).toBeNull()
     expect(totalOf([waiting])?.etaSeconds).toBeNull()
+  })
+
+  test('what was not computed was reused, once it has ended and nothing is missing', () => {
+    const of = (changed: Partial<Counted>) => {
+      const chunks = { total: 10, embedded: 8, reused: 2 }
+      const total = totalOf([ingestion({ chunks, tokens: { total: 100, embedded: 75 }, ...changed })])
+      return total && reusedTokens(total)
+    }
+    expect(of({})).toBe(25)
+    expect(of({ state: 'running' })).toBeUndefined()
+    expect(of({ state: 'cancelled' })).toBeUndefined()
+    expect(of({ chunks: { total: 10, embedded: 7, reused: 2 } })).toBeUndefined()
   })
 
   test('it is cancelled when one was and none runs, receiving while documents come', () => {

@@ -6,7 +6,7 @@ export type Model = Answer<'/v1/models', 'get'>['models'][number]
 export type NewDomain = Body<'/v1/domains', 'post'>
 export type Change = Body<'/v1/domains/{name}', 'patch'>
 
-/** Of a field that may be left empty: the default then. */
+/** Of a field that may be left empty: the default then. NaN: what was typed is no number. */
 export type Count = number | ''
 
 export const EXTERNAL = 'external'
@@ -180,7 +180,7 @@ const searchOf = (search: SearchForm, hasTerms: boolean) => ({
 const rerankOf = ({ rerankBy, rerankTop }: SearchForm) =>
   rerankBy === '' ? null : { by: rerankBy, ...some({ top: given(rerankTop) }) }
 
-/** An empty border is sent as 2: the server says what is wrong with it, at its field. */
+/** A border that is empty is out of range, so that nothing takes it for another; checks.ts sees it before. */
 export const levelsOf = (rows: readonly LevelRow[]): NonNullable<NewDomain['levels']> =>
   rows.map(({ key, above, name }, i) => ({
     key,

@@ -13,6 +13,14 @@ export const optionMessages = defineMessages({
       done: '{name} is there. Load documents into it.',
       advanced: 'Advanced',
     },
+    wrong: {
+      nameEmpty: 'Give the domain a name.',
+      name: 'Begin with a small letter or digit; then small letters, digits, - and _, 55 characters at most.',
+      number: 'Write a number from {least} to {most}.',
+      whole: 'Write a whole number from {least} to {most}.',
+      below: 'Write a number below {n}, that of the level before it.',
+      levelName: 'Write a name of 1 to 100 characters.',
+    },
     search: {
       title: 'Search',
       lead: 'What searches do unless they say otherwise.',
@@ -101,6 +109,14 @@ export const optionMessages = defineMessages({
       cancel: '取消',
       done: '{name} 已创建，可以导入文档了。',
       advanced: '高级选项',
+    },
+    wrong: {
+      nameEmpty: '请填写知识库名称。',
+      name: '请以小写字母或数字开头，之后可用小写字母、数字、- 和 _，最多 55 个字符。',
+      number: '请填写 {least} 到 {most} 之间的数。',
+      whole: '请填写 {least} 到 {most} 之间的整数。',
+      below: '请填写小于 {n}（上一等级）的数。',
+      levelName: '请填写名称，最多 100 个字符。',
     },
     search: {
       title: '搜索',

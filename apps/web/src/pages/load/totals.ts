@@ -153,5 +153,15 @@ export function partsOf(counts: readonly (readonly [name: string, count: number]
     .map(([name, count]) => ({ name, count, percent: whole === 0 ? 0 : (100 * count) / whole }))
 }
 
+/** Tokens of a load that has ended whose vectors were there already; undefined: it has not, or some are missing. */
+export function reusedTokens({
+  state,
+  chunks,
+  tokens,
+}: Pick<Total, 'state' | 'chunks' | 'tokens'>): number | undefined {
+  const isWhole = state === 'finished' && chunks.embedded + chunks.reused >= chunks.total
+  return isWhole ? Math.max(0, tokens.total - tokens.embedded) : undefined
+}
+
 /** Those that came to an end of their own. */
 export const doneOf = ({ ready, failed }: Counted['documents']): number => ready + failed
