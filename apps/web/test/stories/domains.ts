@@ -69,6 +69,9 @@ export function domainsStories(site: () => Site): void {
         await page.keyboard.press('Enter')
         await page.getByText('请填写 -1 到 1 之间的数。').waitFor()
         await expect.poll(() => threshold.evaluate((field) => field.matches(':focus'))).toBe(true)
+        await threshold.fill('')
+        await threshold.pressSequentially('-0.5')
+        expect(await threshold.inputValue()).toBe('-0.5')
         await threshold.fill('0.35')
         await page.getByLabel('中文名称').first().fill('几乎一样')
         await page.getByLabel('高于').nth(1).fill('0.9')
@@ -225,10 +228,14 @@ export function domainsStories(site: () => Site): void {
       site(),
       `/domains/${name}`,
       async (page) => {
+        let seen = () => {}
+        const wasSeen = new Promise<void>((resolve) => {
+          seen = resolve
+        })
         let fault: 'busy' | 'broken' | 'gone' | 'slow' | 'none' = 'none'
         await page.route(`**/v1/domains/${name}/documents?*`, async (route) => {
           if (fault === 'gone') return route.abort()
-          if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, 3_300))
+          if (fault === 'slow') await wasSeen
           if (fault === 'busy') {
             const error = { code: 'OVERLOADED', message: 'Too much' }
             return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, json: { error } })
@@ -265,6 +272,7 @@ export function domainsStories(site: () => Site): void {
         await page.goto('/domains')
         await page.goto(`/domains/${name}`)
         await page.getByText('Still waiting').waitFor()
+        seen()
         await page.getByRole('link', { name: 'n0000' }).waitFor()
       },
       { allowFailures: true },

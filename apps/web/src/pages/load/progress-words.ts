@@ -154,9 +154,9 @@ export const progressWords = {
     },
     reasons: {
       title: '未能导入的内容',
-      failed: '失败',
-      refused: '被拒绝',
-      would: '会被拒绝',
+      failed: '个失败',
+      refused: '个被拒绝',
+      would: '个会被拒绝',
       all: '显示全部 {n} 个',
       more: '还有 {n} 个',
       loading: '正在查找…',
