@@ -94,8 +94,9 @@ export async function visit(
 export async function seriousIn(page: Page): Promise<string[]> {
   await page.evaluate(axe.source)
   const violations = await page.evaluate(async () => {
-    const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: Found[] }> } }).axe
-    return (await axe.run()).violations
+    const axe = (globalThis as unknown as { axe: { run(options: object): Promise<{ violations: Found[] }> } })
+      .axe
+    return (await axe.run({ resultTypes: ['violations'] })).violations
   })
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')

@@ -12,18 +12,19 @@ export interface Piece {
   readonly text: string
   readonly isMarked: boolean
   readonly title: string | undefined
-  readonly opacity: number
+  /** How strong the mark is, 0 to 1. */
+  readonly strength: number
 }
 
-/** Marks stay legible: the weakest is this strong. */
-const FAINTEST = 0.72
+/** The weakest mark is still one. */
+const FAINTEST = 0.35
 
 /** The text in pieces, those in spans marked. Spans may come in any order; what overlaps an earlier one is left out. */
 export function cutAtSpans(text: string, spans: readonly Span[]): Piece[] {
   const pieces: Piece[] = []
   let at = 0
   const plain = (end: number) => {
-    if (end > at) pieces.push({ text: text.slice(at, end), isMarked: false, title: undefined, opacity: 1 })
+    if (end > at) pieces.push({ text: text.slice(at, end), isMarked: false, title: undefined, strength: 1 })
   }
   for (const span of [...spans].sort((a, b) => a.start - b.start || b.end - a.end)) {
     const end = Math.min(span.end, text.length)
@@ -34,7 +35,7 @@ export function cutAtSpans(text: string, spans: readonly Span[]): Piece[] {
       text: text.slice(span.start, end),
       isMarked: true,
       title: span.title,
-      opacity: FAINTEST + (1 - FAINTEST) * strength,
+      strength: FAINTEST + (1 - FAINTEST) * strength,
     })
     at = end
   }
