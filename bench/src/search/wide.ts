@@ -35,7 +35,8 @@ export const searchPath = `/v1/domains/${NAME}/search`
 export function widened(engine: Engine): Engine {
   return {
     ...engine,
-    manifest: (id) => ({ ...engine.manifest(id), dims: DIMS }),
+    // Of this model alone: a worker, which has the real engine, ingests with another one meanwhile.
+    manifest: (id) => (id === MODEL ? { ...engine.manifest(id), dims: DIMS } : engine.manifest(id)),
     embed: async (request) =>
       (await engine.embed(request)).map((result) =>
         'error' in result ? result : { ...result, vector: widen(result.vector) },
