@@ -61,11 +61,13 @@ export function recallStories(site: () => Site): void {
         await expect
           .poll(() => line.getAttribute('aria-valuenow'))
           .toBe(String(Number((before - 0.02).toFixed(2))))
+        // Hovering waits until the line stands still: what is above it is loaded by then.
+        await page.getByText('还没有运行过。').waitFor()
+        await line.hover()
         const box = await line.boundingBox()
         if (box === null) throw new Error('The line is not shown')
-        await page.mouse.move(box.x + box.width / 2, box.y + box.height - 20)
         await page.mouse.down()
-        await page.mouse.move(box.x + box.width / 2 - 40, box.y + box.height - 20, { steps: 4 })
+        await page.mouse.move(box.x + box.width / 2 - 60, box.y + box.height / 2, { steps: 4 })
         await page.mouse.up()
         const moved = Number(await line.getAttribute('aria-valuenow'))
         expect(moved).toBeLessThan(before - 0.02)
