@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { isForeign, reads } from '../src/pages/compare/foreign.ts'
+import { reads } from '../src/lib/models.ts'
+import { isForeign } from '../src/pages/compare/foreign.ts'
 import {
   addEntry,
   type Entry,
@@ -84,7 +85,7 @@ describe('the languages of a model', () => {
     expect(isForeign(languages, text)).toBe(foreign)
   })
   test('a model is for a language in any script of it', () => {
-    expect(reads(['zh-Hans'], 'zh')).toBe(true)
-    expect(reads(['en'], 'zh')).toBe(false)
+    expect(reads({ languages: ['zh-Hans'] }, 'zh')).toBe(true)
+    expect(reads({ languages: ['en'] }, 'zh')).toBe(false)
   })
 })

@@ -13,7 +13,3 @@ export function isForeign(languages: readonly string[], text: string): boolean {
   if (HAN.test(text)) return !read.some((tag) => tag === 'zh' || tag === 'ja')
   return LATIN.test(text) && read.every((tag) => NOT_LATIN.has(tag))
 }
-
-/** Whether a model is for texts in a language. */
-export const reads = (languages: readonly string[], language: string): boolean =>
-  languages.some((tag) => tag.toLowerCase().split('-')[0] === language)

@@ -1,6 +1,6 @@
 import type { Answer, Body, Domain } from '../../api/client.ts'
 import type { Problem } from '../../api/problem.ts'
-import { fusionText } from '../../lib/fusion.ts'
+import { fusionText, presetsOf } from '../../lib/fusion.ts'
 
 export type Model = Answer<'/v1/models', 'get'>['models'][number]
 export type NewDomain = Body<'/v1/domains', 'post'>
@@ -248,9 +248,7 @@ export function changeOf(domain: Domain, form: SetupForm): Change {
 
 /** Presets that make sense where these outputs are kept; the first is what holds when none is named. */
 export function fusionsOf(lexical: string | null, outputs: readonly string[]): string[] {
-  if (lexical === null) return []
-  if (lexical === 'bm25') return ['bm25', 'rrf']
-  return ['m3-miracl', 'm3-mldr', ...(outputs.includes('colbert') ? ['m3-mldr-all', 'm3-pairs'] : []), 'rrf']
+  return lexical === null ? [] : presetsOf(lexical, lexical === 'learned' && outputs.includes('colbert'))
 }
 
 /** Errors whose `details` name no field, and the field that they are about. */

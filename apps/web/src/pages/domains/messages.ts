@@ -1,5 +1,5 @@
+import { codeWords } from '../../lib/code-words.ts'
 import { defineMessages } from '../../lib/messages.ts'
-import { codeWords } from '../load/code-words.ts'
 
 /** What the list, a domain and a document say. */
 export const domainMessages = defineMessages({

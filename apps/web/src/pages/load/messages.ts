@@ -1,5 +1,5 @@
+import { codeWords } from '../../lib/code-words.ts'
 import { defineMessages } from '../../lib/messages.ts'
-import { codeWords } from './code-words.ts'
 import { progressWords } from './progress-words.ts'
 
 export const loadMessages = defineMessages({

@@ -1,4 +1,5 @@
 import type { Answer, Domain, Level } from '../../api/client.ts'
+import { presetsOf } from '../../lib/fusion.ts'
 import { MODES, NO_RERANK, type SearchConfig, type SearchMode } from './link.ts'
 
 export type SearchResult = Extract<
@@ -16,18 +17,9 @@ type Judged = Pick<Domain, 'levels' | 'scores' | 'threshold'>
 export const modesOf = ({ lexical }: Pick<Domain, 'lexical'>): readonly SearchMode[] =>
   lexical === null ? ['dense'] : MODES
 
-const PRESETS = {
-  bm25: ['bm25', 'rrf'],
-  learned: ['m3-miracl', 'm3-mldr', 'rrf'],
-} as const
-const WITH_COLBERT = ['m3-mldr-all', 'm3-pairs'] as const
-
 /** The presets that make sense for a domain; `chosen` is among them, whatever it is: an address may have it. */
 export function fusionsOf({ lexical }: Pick<Domain, 'lexical'>, hasColbert: boolean, chosen = ''): string[] {
-  const known: string[] = [
-    ...PRESETS[lexical === 'learned' ? 'learned' : 'bm25'],
-    ...(hasColbert ? WITH_COLBERT : []),
-  ]
+  const known = presetsOf(lexical, hasColbert)
   return chosen === '' || known.includes(chosen) ? known : [...known, chosen]
 }
 
