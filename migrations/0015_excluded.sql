@@ -4,7 +4,6 @@
 -- come across, which was anything.
 
 drop function millrace.nearest_sql(bigint, text, integer, text, boolean);
-drop function millrace.nearest_hits_sql(bigint, text, integer, text);
 drop function millrace.plan_of(bigint, integer, text, jsonb, integer);
 
 -- Vectors as the index gives them. `bounded`: the first $6 of them, whatever the filter lets through.
