@@ -103,6 +103,7 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
      ), lease as (
        insert into millrace.leases (generation_id, texts, tokens, leased_until)
        select $1, count(*), sum(tokens), now() + make_interval(secs => $4) from taken
+       having count(*) > 0
        returning id, tokens
      ), marked as (
        update millrace.pending p set lease_id = lease.id from taken, lease
@@ -111,7 +112,9 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
      select id, tokens from lease`,
     [next.id, policy.leaseTokens, policy.leaseTexts, policy.leaseSeconds],
   )
-  const lease = one(leased, 'the new lease')
+  const lease = leased[0]
+  // Whoever cancelled them was quicker: this generation has no free text now, and another may have.
+  if (lease === undefined) return leaseNext(tx, policy)
   await tx.query(
     `insert into millrace.turns as t (generation_id, served) values ($1, $2)
      on conflict (generation_id) do update set served = excluded.served`,
