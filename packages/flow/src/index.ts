@@ -126,7 +126,10 @@ export {
   deleteDomain,
   EF_SEARCH_DEFAULT,
   findDomain,
+  findDomainAt,
   listDomains,
+  nameAt,
+  unknownGeneration,
 } from './verbs/domains.js'
 export { embedLease } from './verbs/embed.js'
 export {

@@ -5,6 +5,7 @@ import { type Db, one, type Session, type Tx } from './connect.js'
 import { stopBuilding } from './indexes.js'
 import type {
   CountedWords,
+  GenerationState,
   LevelRow,
   Lexical,
   ScoreKind,
@@ -34,11 +35,11 @@ export interface IndexSettings {
   readonly efConstruction: number
 }
 
-/** A domain and the generation that its readers see. */
+/** A domain and one of its generations: the one that its readers see unless another was asked for. */
 export interface DomainRow {
   readonly id: number
   readonly name: string
-  /** Of dense scores, under the live recipe. */
+  /** Of dense scores, under the generation's recipe. */
   readonly threshold: number | null
   readonly levels: readonly LevelRow[]
   /** Of every kind of score, those of other recipes too. */
@@ -47,6 +48,7 @@ export interface DomainRow {
   readonly createdAt: Date
   readonly updatedAt: Date
   readonly generationId: number
+  readonly generationState: GenerationState
   readonly model: string
   readonly dims: number
   readonly recipe: Readonly<Record<string, unknown>>
@@ -82,16 +84,17 @@ export interface NewDomain {
   readonly index?: IndexSettings
 }
 
-const LIVE = `
+const WITH_GENERATION = `
   select d.id, d.name, d.search, d.created_at as "createdAt", d.updated_at as "updatedAt", g.id as "generationId",
-    g.model, g.dims, g.recipe, g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical, g.counted,
+    g.state as "generationState", g.model, g.dims, g.recipe, g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical, g.counted,
     jsonb_build_object('m', g.index_m, 'efConstruction', g.index_ef_construction) as index,
     coalesce((
       select jsonb_agg(jsonb_build_object('score', b.score, 'recipe', b.recipe, 'threshold', b.threshold,
         'levels', b.levels, 'chosen', b.chosen) order by b.score, b.set_at)
       from millrace.bands b where b.domain_id = d.id
     ), '[]') as bands
-  from millrace.domains d join millrace.generations g on g.domain_id = d.id and g.state = 'live'`
+  from millrace.domains d join millrace.generations g on g.domain_id = d.id`
+const LIVE = `${WITH_GENERATION} and g.state = 'live'`
 
 type LiveRow = Omit<DomainRow, 'threshold' | 'levels'>
 
@@ -105,6 +108,19 @@ export const listDomains = async (on: Session): Promise<DomainRow[]> =>
 
 export async function getDomain(on: Session, name: string): Promise<DomainRow | undefined> {
   const found = await on.query<LiveRow>(`${LIVE} where d.name = $1`, [name])
+  return found.map(withDense)[0]
+}
+
+/** With another generation than the live one; undefined when the domain has no such one with rows to read. */
+export async function getDomainAt(
+  on: Session,
+  name: string,
+  generationId: number,
+): Promise<DomainRow | undefined> {
+  const found = await on.query<LiveRow>(
+    `${WITH_GENERATION} where d.name = $1 and g.id = $2 and g.state in ('live', 'building', 'retired')`,
+    [name, generationId],
+  )
   return found.map(withDense)[0]
 }
 
@@ -122,8 +138,8 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
       await tx.query<{ id: number }>(
         `insert into millrace.generations
            (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction,
-            counted)
-         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10, $11) returning id`,
+            counted, live_since)
+         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10, $11, now()) returning id`,
         [
           domain.id,
           given.model,
@@ -264,7 +280,7 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
 const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
-async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
+export async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {
   await tx.query(`create or replace view ${viewOf(name)} as
     select d.external_id as document_id, c.ordinal as chunk, p.title, c.text, p.metadata,
       ${embeddingSql(form, 'v')} as embedding

@@ -50,6 +50,7 @@ export {
   type GenerationModel,
   generationModel,
   getDomain,
+  getDomainAt,
   type IndexSettings,
   insertDomain,
   listDomains,
@@ -93,6 +94,14 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export {
+  type EndedBy,
+  type GenerationRow,
+  getGeneration,
+  listGenerations,
+  listInState,
+  type ThresholdPolicy,
+} from './generations/rows.js'
 export {
   clearGolden,
   countGolden,
@@ -201,6 +210,7 @@ export type {
   CountedWords,
   DocumentState,
   FusionRow,
+  GenerationState,
   IngestionState,
   LayoutPart,
   LevelRow,

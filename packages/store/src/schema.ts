@@ -59,6 +59,11 @@ export interface SearchSettings {
   /** By meaning, how many are looked at closely. Null or left out: what millrace.candidates_of says. */
   readonly candidates?: number | null | undefined
 }
+/**
+ * `live`: what readers see. `building`: beside it. `retired`: was live, stays for its soak. `ending`: its rows are being
+ * removed. `ended`: nothing of it is left but its row, its history.
+ */
+export type GenerationState = 'live' | 'building' | 'retired' | 'ending' | 'ended'
 export type Origin = 'text' | 'file' | 'url' | 'vectors'
 export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'
 export type IngestionState = 'running' | 'cancelled' | 'finished'

@@ -136,7 +136,9 @@ export async function restorePending(
 
 /** Vectors nobody has referred to for `graceSeconds`; returns how many went. */
 export async function sweepOrphans(db: Db, graceSeconds: number): Promise<number> {
-  const generations = await db.query<{ id: number }>('select id from millrace.generations order by id')
+  const generations = await db.query<{ id: number }>(
+    `select id from millrace.generations where state in ('live', 'building', 'retired') order by id`,
+  )
   let deleted = 0
   for (const { id } of generations) deleted += await deleteOrphans(db, id, graceSeconds)
   return deleted

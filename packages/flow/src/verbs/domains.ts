@@ -5,6 +5,7 @@ import {
   type Db,
   type DomainRow,
   getDomain,
+  getDomainAt,
   type IndexSettings,
   insertDomain,
   type Lexical,
@@ -245,6 +246,35 @@ export async function findDomain({ db }: Pick<Deps, 'db'>, name: string): Promis
   if (row === undefined) throw unknownDomain(name)
   return asDomain(row)
 }
+
+/**
+ * A domain with another of its generations: whatever is asked of what is returned is asked of that one.
+ * @throws CodedError UNKNOWN_DOMAIN, UNKNOWN_GENERATION, also of one that has ended
+ */
+export async function findDomainAt(
+  { db }: Pick<Deps, 'db'>,
+  name: string,
+  generation: string,
+): Promise<Domain> {
+  const id = /^[1-9]\d{0,14}$/.test(generation) ? Number(generation) : 0
+  const row = await getDomainAt(db, name, id)
+  if (row !== undefined) return asDomain(row)
+  throw unknownGeneration(await findDomain({ db }, name), generation)
+}
+
+export const unknownGeneration = (domain: Pick<Domain, 'name'>, id: string): CodedError =>
+  new CodedError(
+    'UNKNOWN_GENERATION',
+    `Domain "${domain.name}" has no generation ${id.slice(0, 40).toWellFormed()}`,
+    {
+      hint: `GET /v1/domains/${domain.name}/generations lists them; one that has ended has nothing to read`,
+      details: { domain: domain.name, id: id.slice(0, 40).toWellFormed() },
+    },
+  )
+
+/** The name by which the SQL functions find a domain with this very generation, also when another is live by then. */
+export const nameAt = ({ name, generationId }: Pick<Domain, 'name' | 'generationId'>): string =>
+  `${name}@${generationId}`
 
 export interface DomainChange extends RecipeWishes, BandWishes {
   readonly model?: string | undefined

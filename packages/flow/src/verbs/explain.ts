@@ -29,7 +29,7 @@ import {
 import { lostTo } from '../search/lost.js'
 import { embedQueries, outputsFor } from '../search/query.js'
 import { waitingOf } from '../waiting.js'
-import type { Domain } from './domains.js'
+import { type Domain, nameAt } from './domains.js'
 import { type SearchHit, type SearchRequest, type SearchResult, search } from './search.js'
 
 interface Deps {
@@ -163,7 +163,7 @@ async function compare(
   { mode }: SearchResult,
 ): Promise<ComparedQuery> {
   if ('vector' in request) {
-    return { domain: domain.name, vector: requireVector(request.vector, domain.dims), terms: null }
+    return { domain: nameAt(domain), vector: requireVector(request.vector, domain.dims), terms: null }
   }
   const outputs: Output[] = []
   if (mode !== 'sparse') outputs.push('dense')
@@ -174,7 +174,7 @@ async function compare(
   if (query === undefined) throw new CodedError('INTERNAL', 'The engine returned no vector')
   if ('error' in query) throw query.error
   return {
-    domain: domain.name,
+    domain: nameAt(domain),
     vector: mode === 'sparse' ? null : query.vector,
     terms: mode === 'dense' ? null : (query.terms ?? null),
   }

@@ -12,7 +12,7 @@ import {
 import { percentile, recallAt, withoutSelf } from '../golden/recall.js'
 import { openQueryCache } from '../search/cache.js'
 import { embedQueries } from '../search/query.js'
-import { type Domain, EF_SEARCH_DEFAULT } from './domains.js'
+import { type Domain, EF_SEARCH_DEFAULT, nameAt } from './domains.js'
 
 export interface RecallWishes {
   readonly sample: number
@@ -77,7 +77,7 @@ export async function measureRecall(deps: Deps, domain: Domain, wishes: RecallWi
     : await queryVectors(deps, domain, wishes.sample)
   const isApproximate = facts.built !== null || byBits
   const pairs = await compare(db, {
-    domain: domain.name,
+    domain: nameAt(domain),
     sample: facts.vectors === 0 ? [] : sample,
     // One more: the vector itself.
     depths: ks.map((k) => k + (isStored ? 1 : 0)),

@@ -11,7 +11,7 @@ import type { QueryLog } from '../search/log.js'
 import { type Plan, planOf } from '../search/plan.js'
 import { fuseHits, type Rerank, rerankHits } from '../search/rerank.js'
 import { leastFor, SCORE_KINDS, type ScoreKind, type Scores } from '../search/scores.js'
-import type { Domain } from './domains.js'
+import { type Domain, nameAt } from './domains.js'
 
 interface Deps {
   readonly db: Db
@@ -179,7 +179,7 @@ async function run(
   const isRankedLater = rankedBy === mode && rerank !== null
   const thresholds = { ...cuts, [mode]: isRankedLater ? null : (cuts[mode] ?? null) }
   const found = await findHits(deps.db, {
-    domain: domain.name,
+    domain: nameAt(domain),
     vector: asked.vector,
     terms: asked.terms,
     k: rerank === null ? request.k : Math.max(request.k, rerank.top),
