@@ -95,6 +95,16 @@ export {
   storeRead,
 } from './files.js'
 export {
+  type Completeness,
+  completeness,
+  type GenerationError,
+  type GenerationProgress,
+  generationErrors,
+  NO_PROGRESS,
+  progressOf,
+  retryFailed,
+} from './generations/progress.js'
+export {
   type EndedBy,
   type GenerationRow,
   getGeneration,
