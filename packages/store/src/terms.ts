@@ -66,7 +66,7 @@ export async function weighQuery(on: Session, generationId: number, terms: Terms
 }
 
 /** The text of a sparsevec: {index:value,...}/dims, indexes from 1. */
-function fromSparsevec(text: string): Terms {
+export function fromSparsevec(text: string): Terms {
   const elements = text.slice(1, text.indexOf('}')).split(',').filter(Boolean)
   const pairs = elements.map((element) => element.split(':').map(Number))
   return {
