@@ -186,11 +186,15 @@ export function resumeDocuments(db: Db, id: number, ownedSeconds: number): Promi
     if (locked.resumeAfter !== at.after) return { ranges: [], more: true }
     const back = (state: string, ids: readonly number[]) =>
       tx.query(
-        `update millrace.documents set
-           state = $2, error_code = null, error_message = null, attempts = 0, updated_at = now(),
+        `update millrace.documents d set
+           state = $2, chunks = case when $2 <> 'embedding' then chunks else coalesce(chunks, (
+             select count(*) from millrace.chunks c
+             where c.document_id = d.id and c.generation_id = $4 and c.revision = d.revision
+           )) end,
+           error_code = null, error_message = null, attempts = 0, updated_at = now(),
            leased_until = now() + make_interval(secs => $3)
          where id = any($1)`,
-        [ids, state, ownedSeconds],
+        [ids, state, ownedSeconds, at.generation],
       )
     const chunked = rows.filter((row) => row.chunked).map((row) => row.id)
     const bare = rows.filter((row) => !row.chunked).map((row) => row.id)

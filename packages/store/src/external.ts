@@ -29,14 +29,12 @@ export interface ExternalDocument {
  */
 export async function storeExternal(
   tx: Tx,
-  given: { readonly generationId: number; readonly ingestionId: number },
+  to: { readonly generationId: number; readonly ingestionId: number },
   documents: readonly ExternalDocument[],
 ): Promise<number | undefined> {
   if (documents.length === 0) return 0
-  const live = await holdLive(tx, given.generationId)
-  if (live === undefined) return undefined
-  const { form } = live
-  const to = { ...given, generationId: live.id }
+  const form = await holdForm(tx, to.generationId)
+  if (form === undefined) return undefined
   const prepared = documents.map(({ id, revision, chunks }) => {
     return { id, revision, warnings: [], chunks: externalChunks(id, chunks), parents: [], cut: 0 }
   })
@@ -60,25 +58,6 @@ export async function storeExternal(
   )
   await publishReady(tx, to.generationId, ids)
   return added
-}
-
-/** The generation that was live when its domain was looked up, or the one that took its place since. */
-async function holdLive(
-  tx: Tx,
-  generationId: number,
-): Promise<{ readonly id: number; readonly form: Form } | undefined> {
-  let id: number | undefined = generationId
-  while (id !== undefined) {
-    const form = await holdForm(tx, id)
-    if (form?.state === 'live') return { id, form }
-    const next: { id: number }[] = await tx.query<{ id: number }>(
-      `select l.id from millrace.generations g join millrace.generations l on l.domain_id = g.domain_id
-       where g.id = $1 and l.state = 'live' and l.id <> g.id`,
-      [id],
-    )
-    id = next[0]?.id
-  }
-  return undefined
 }
 
 /** Those that are not there yet; returns how many these were. */

@@ -95,6 +95,16 @@ export {
   storeRead,
 } from './files.js'
 export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
+export { keepLive, modelsInUse } from './generations/hold.js'
+export {
   type Completeness,
   completeness,
   type GenerationError,
@@ -112,6 +122,15 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,

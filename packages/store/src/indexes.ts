@@ -40,7 +40,7 @@ export async function buildIndex(
   const due = await db.query<Wanted>(
     `select g.id, g.storage, g.dims, g.index_m as m, g.index_ef_construction as "efConstruction"
      from millrace.generations g
-     where (g.indexed_at is null
+     where g.state in ('live', 'building') and (g.indexed_at is null
          or (g.index_m, g.index_ef_construction) is distinct from
            -- One built before it could be tuned has pgvector's defaults.
            (coalesce((g.index_built ->> 'm')::int, 16), coalesce((g.index_built ->> 'efConstruction')::int, 64)))

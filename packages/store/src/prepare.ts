@@ -1,5 +1,6 @@
 import type { Db, Tx } from './connect.js'
 import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
+import { isLive } from './generations/hold.js'
 import { publish } from './publish.js'
 import type { LayoutPart, Origin, Place } from './schema.js'
 import { clearMarks, markOrphans, vectorsTable } from './vectors.js'
@@ -93,21 +94,17 @@ export interface PreparedDocument {
 /**
  * Writes the chunks of documents and, for texts without a vector, who is to embed them; documents whose
  * vectors are all there become ready in the same transaction. A document that was submitted again or deleted
- * meanwhile is left alone. Returns how many texts were put into pending.
+ * meanwhile is left alone. Returns how many texts were put into pending; undefined when another generation is live by
+ * now, or none: then nothing was written, and the documents are to be prepared for that one.
  */
 export function storeChunks(
   db: Db,
   to: { readonly generationId: number; readonly ingestionId: number; readonly ownedSeconds: number },
   prepared: readonly PreparedDocument[],
-): Promise<number> {
+): Promise<number | undefined> {
   return db.transact(
     async (tx) => {
-      // Another may have become live since it was looked up: its documents are prepared again, for that one.
-      const generation = await tx.query(
-        `select 1 from millrace.generations where id = $1 and state = 'live' for key share`,
-        [to.generationId],
-      )
-      if (generation.length === 0) return 0
+      if (!(await isLive(tx, to.generationId))) return undefined
       const held = await holdDocuments(tx, prepared)
       const documents = prepared.filter((document) => held.has(document.id))
       if (documents.length === 0) return 0
@@ -352,9 +349,13 @@ export async function countPrepared(
   )
 }
 
-/** Documents that cannot be prepared; one that was submitted again meanwhile is left alone. */
+/**
+ * Documents that cannot be prepared for a generation; one that was submitted again meanwhile is left alone, and so are all
+ * when another generation is live by now.
+ */
 export async function failDocuments(
   db: Db,
+  generationId: number,
   failed: readonly {
     readonly id: number
     readonly revision: number
@@ -366,12 +367,14 @@ export async function failDocuments(
     `update millrace.documents d set
        state = 'failed', leased_until = null, updated_at = now(), error_code = f.code, error_message = f.message
      from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[]) as f (id, revision, code, message)
-     where d.id = f.id and d.revision = f.revision and d.state = 'preparing'`,
+     where d.id = f.id and d.revision = f.revision and d.state = 'preparing'
+       and exists (select 1 from millrace.generations g where g.id = $5 and g.state = 'live')`,
     [
       failed.map((one) => one.id),
       failed.map((one) => one.revision),
       failed.map((one) => one.code),
       failed.map((one) => one.message),
+      generationId,
     ],
   )
 }

@@ -1,3 +1,4 @@
+import { codeOf } from '@millrace/errors'
 import { type Db, one, type Tx } from './connect.js'
 import type { DocumentRange } from './prepare.js'
 import { publish } from './publish.js'
@@ -97,14 +98,23 @@ export function rangesOf(
  */
 export function recheckDocuments(db: Db, ownedSeconds: number): Promise<number> {
   return db.transact(async (tx) => {
+    // Their generations before them, as everywhere: they stay live until the end.
+    const live = await tx.query<{ id: number; domain: number }>(
+      `select id, domain_id as domain from millrace.generations
+       where state = 'live' and domain_id in (
+         select domain_id from millrace.documents where state = 'embedding' and leased_until < now() limit $1
+       )
+       order by id for key share`,
+      [PASS],
+    )
     const waiting = await tx.query<{ id: number; generation: number }>(
       `select d.id, g.id as generation
-       from millrace.documents d join millrace.generations g on g.domain_id = d.domain_id and g.state = 'live'
+       from millrace.documents d
+       join unnest($2::bigint[], $3::bigint[]) as g (id, domain_id) on g.domain_id = d.domain_id
        where d.state = 'embedding' and d.leased_until < now()
        order by d.id limit $1
-       for no key update of d skip locked
-       for key share of g`,
-      [PASS],
+       for no key update of d skip locked`,
+      [PASS, live.map(({ id }) => id), live.map(({ domain }) => domain)],
     )
     for (const generation of new Set(waiting.map((row) => row.generation))) {
       const ids = waiting.filter((row) => row.generation === generation).map((row) => row.id)
@@ -145,7 +155,13 @@ export async function sweepOrphans(db: Db, graceSeconds: number): Promise<number
     `select id from millrace.generations where state in ('live', 'building', 'retired') order by id`,
   )
   let deleted = 0
-  for (const { id } of generations) deleted += await deleteOrphans(db, id, graceSeconds)
+  for (const { id } of generations) {
+    deleted += await deleteOrphans(db, id, graceSeconds).catch((error: unknown) => {
+      // It ended meanwhile, its table is gone.
+      if (codeOf(error) === '42P01') return 0
+      throw error
+    })
+  }
   return deleted
 }
 

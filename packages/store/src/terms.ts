@@ -188,7 +188,7 @@ export async function refreshTermCounts(db: Db): Promise<number | undefined> {
     `select g.id, s.bytes::float8 as bytes
      from millrace.generations g
      cross join lateral (select pg_relation_size(to_regclass('millrace.terms_' || g.id)) as bytes) s
-     where g.lexical is not null and s.bytes > 0
+     where g.lexical is not null and g.state in ('live', 'building', 'retired') and s.bytes > 0
        and (g.terms_counted_at is null
          or (abs(s.bytes - g.terms_bytes) > g.terms_bytes / 10.0
            and g.terms_counted_at < now() - make_interval(secs => $1))

@@ -118,10 +118,11 @@ function storeHeld(
 
 /** That both stay until the transaction ends; undefined when the new one is no longer built, null: nothing to copy from. */
 async function holdGenerations(tx: Tx, to: BesideTarget): Promise<CopyOptions | null | undefined> {
-  // In the order of their ids, as a switch takes them.
-  await tx.query('select 1 from millrace.generations where id = any($1) order by id for key share', [
-    [to.generationId, ...(to.copy === null ? [] : [to.copy.from.id])],
-  ])
+  // The live one first, as everybody takes them.
+  await tx.query(
+    `select 1 from millrace.generations where id = any($1) order by state <> 'live', id for key share`,
+    [[to.generationId, ...(to.copy === null ? [] : [to.copy.from.id])]],
+  )
   const source = to.copy === null ? undefined : await holdForm(tx, to.copy.from.id)
   const target = await holdForm(tx, to.generationId)
   if (target === undefined || target.state === 'live') return undefined
