@@ -103,6 +103,13 @@ export {
   type ThresholdPolicy,
 } from './generations/rows.js'
 export {
+  type GenerationChange,
+  insertGeneration,
+  type NewGeneration,
+  patchGeneration,
+  SOAK_SECONDS_MIN,
+} from './generations/start.js'
+export {
   clearGolden,
   countGolden,
   deleteGolden,
