@@ -95,6 +95,16 @@ export {
   storeRead,
 } from './files.js'
 export {
+  countSlice,
+  type DocumentSlice,
+  type MeasuredSpeed,
+  measuredSpeed,
+  type RowBytes,
+  rowBytes,
+  type SampledDocument,
+  sampleDocuments,
+} from './generations/estimate.js'
+export {
   type EndedBy,
   type GenerationRow,
   getGeneration,
@@ -248,7 +258,7 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
-export { embeddingSql, type Form } from './storage/form.js'
+export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
