@@ -104,6 +104,17 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+
+  type Completeness,
+  completeness,
+  type GenerationError,
+  type GenerationProgress,
+  generationErrors,
+  NO_PROGRESS,
+  progressOf,
+  retryFailed,
+} from './generations/progress.js'
+
 export {
   type EndedBy,
   type GenerationRow,
