@@ -104,7 +104,7 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
-
+export {
   type Completeness,
   completeness,
   type GenerationError,
@@ -114,7 +114,6 @@ export {
   progressOf,
   retryFailed,
 } from './generations/progress.js'
-
 export {
   type EndedBy,
   type GenerationRow,
