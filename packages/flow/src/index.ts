@@ -18,6 +18,7 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export { type BuildDeps, buildGenerations } from './generations/build.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -212,7 +213,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,
