@@ -137,6 +137,13 @@ export function tableSettings(form: Form): string {
   return stays ? 'with (toast_tuple_target = 8160)' : ''
 }
 
+/** Of an entry of an index over hashes. */
+const KEY_BYTES = 64
+
+/** What a vector takes in its table, and in the index that finds it by its text. */
+export const vectorBytes = (form: Form): number =>
+  columnsOf(form).reduce((sum, { bytes }) => sum + bytes, ROW_BYTES + KEY_BYTES)
+
 /** The expression that gives the unit vector of a row of `alias`, the same as `millrace.embedding_sql`. */
 export function embeddingSql({ storage, dims }: Form, alias: string): string {
   switch (storage) {
