@@ -33,6 +33,7 @@ export {
 } from './golden/metrics.js'
 export { percentile, recallAt, withoutSelf } from './golden/recall.js'
 export { type RunReport, reportOf } from './golden/report.js'
+export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSettings } from './golden/run.js'
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
@@ -153,11 +154,8 @@ export {
   listGolden,
   listResults,
   listRuns,
-  QUESTIONS_AT_ONCE,
   QUESTIONS_MAX,
-  type Run,
   type RunPage,
-  type RunSettings,
   startRun,
 } from './verbs/golden.js'
 export {

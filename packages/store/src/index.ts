@@ -131,6 +131,7 @@ export {
   type Measured,
   measuredOf,
   type NewResult,
+  type NewRun,
   nextQuestions,
   type OwnedRun,
   type ResultKind,
@@ -292,3 +293,15 @@ export {
   type Workforce,
   workforce,
 } from './workers.js'
+export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
