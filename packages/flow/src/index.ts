@@ -18,6 +18,17 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export {
+  checkGate,
+  GATE_METRICS,
+  type GateMetric,
+  type GateSettings,
+  type GateWishes,
+  gateSettings,
+  judgeGolden,
+  judgeOverlap,
+} from './generations/gate.js'
+export { type GateReport, gateFailed } from './generations/gate-report.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -142,6 +153,7 @@ export {
 } from './verbs/embed-texts.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
+export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
 export {
   addGolden,
   clearGolden,
@@ -210,7 +222,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,

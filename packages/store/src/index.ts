@@ -95,6 +95,18 @@ export {
   storeRead,
 } from './files.js'
 export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
+export {
   type EndedBy,
   type GenerationRow,
   getGeneration,
@@ -293,15 +305,3 @@ export {
   type Workforce,
   workforce,
 } from './workers.js'
-export {
-  beginGate,
-  type DocumentStanding,
-  type Gated,
-  type GateFacts,
-  gateFacts,
-  keepGated,
-  type Published,
-  sampleTexts,
-  standingIn,
-  topsOf,
-} from './generations/gate.js'

@@ -168,7 +168,8 @@ function resultOf(
     return { position, state: 'failed', absent, ...none, errorCode: code, errorMessage: message }
   }
   const graded = gradeOf(first.hits, documents, k)
-  const top = graded.ranks[0] === 1 && graded.grade !== MISS ? null : first.hits.slice(0, INSTEAD).map(instead)
+  const top =
+    graded.ranks[0] === 1 && graded.grade !== MISS ? null : first.hits.slice(0, INSTEAD).map(instead)
   if (graded.grade !== MISS) return { position, state: 'ranked', absent, ...none, ...graded, top }
   if (deeper === undefined || 'error' in deeper) {
     return { position, state: 'ranked', absent, ...none, ...graded, top }
