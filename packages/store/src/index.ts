@@ -206,6 +206,65 @@ export {
   sampleQueries,
   sampleVectors,
 } from './recall.js'
+export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
+export { deleteOld, deleteOldOf, type OldDocuments, type OldThing } from './schedules/retention.js'
+export {
+  type BuildLeft,
+  buildLeft,
+  countOlder,
+  pauseBuilding,
+  type Retried,
+  retryFailed,
+} from './schedules/retry.js'
+export {
+  countSchedules,
+  deleteSchedule,
+  getSchedule,
+  getScheduleRun,
+  insertSchedule,
+  listDue,
+  listScheduleRuns,
+  listSchedules,
+  type NewSchedule,
+  type OpenHours,
+  type Outcome,
+  pauseSchedule,
+  type Refused,
+  type RunCause,
+  runNow,
+  SCHEDULE_RUNS_KEPT,
+  SCHEDULES_MAX,
+  type ScheduleRow,
+  type ScheduleRunRow,
+  takeSchedules,
+  takeTick,
+  updateSchedule,
+} from './schedules/rows.js'
+export {
+  type IndexWear,
+  rebuildIndex,
+  type TableWear,
+  vacuumTable,
+  wornIndex,
+  wornTables,
+} from './schedules/upkeep.js'
+export {
+  claimScheduleRun,
+  countScheduleRuns,
+  domainsOf,
+  endScheduleRun,
+  holdScheduleRun,
+  ingestionEnd,
+  listAlarms,
+  type OwnedScheduleRun,
+  type RunCounts,
+  type RunEnd,
+  renewScheduleRun,
+  SCHEDULE_ATTEMPTS_MAX,
+  type ScheduleAlarm,
+  type Step,
+  storeStep,
+} from './schedules/work.js'
 export type {
   CountedWords,
   DocumentState,
