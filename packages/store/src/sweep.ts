@@ -30,6 +30,7 @@ export function releaseOwners(db: Db): Promise<void> {
        where state in ('received', 'preparing', 'embedding') and leased_until > now()`,
     )
     await tx.query(`update millrace.roles set until = '-infinity'`)
+    await tx.query(`update millrace.schedule_runs set owned_until = '-infinity' where outcome is null`)
     await tx.query('delete from millrace.workers')
   })
 }
