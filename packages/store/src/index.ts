@@ -172,6 +172,37 @@ export {
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {
+  type Arrived,
+  beginImport,
+  dropImport,
+  dropLostImports,
+  finishImport,
+  IMPORT_SECONDS,
+  type ImportedDomain,
+  isImporting,
+  type StartedImport,
+} from './moves/lease.js'
+export { bitBytes } from './moves/raw.js'
+export {
+  type MovedChunk,
+  type MovedDocument,
+  type MovedParent,
+  type MoveSource,
+  readSlice,
+  type Slice,
+} from './moves/read.js'
+export {
+  addChunks,
+  addColbertRows,
+  addDocuments,
+  addFilePiece,
+  addGoldenRows,
+  addStored,
+  addTermRows,
+  batchesOf,
+} from './moves/write.js'
+export type { FlatChunk, FlatParent } from './prepare.js'
+export {
   type ClaimedDocument,
   claimDocuments,
   type DocumentRange,
@@ -241,7 +272,9 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
+export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form } from './storage/form.js'
+export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
@@ -282,6 +315,7 @@ export {
   weighQuery,
 } from './terms.js'
 export { timed } from './timed.js'
+export type { StoredRow } from './vectors.js'
 export { countVectors, missingTexts, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
