@@ -119,7 +119,7 @@ export {
   generationErrors,
   NO_PROGRESS,
   progressOf,
-  retryFailed,
+  retryDocuments,
 } from './generations/progress.js'
 export {
   type EndedBy,
