@@ -120,6 +120,18 @@ export {
 } from './generations/estimate.js'
 export { fillGeneration } from './generations/fill.js'
 export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
+export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
 export { keepLive, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
@@ -129,7 +141,7 @@ export {
   generationErrors,
   NO_PROGRESS,
   progressOf,
-  retryFailed,
+  retryDocuments,
 } from './generations/progress.js'
 export {
   type EndedBy,
@@ -184,6 +196,7 @@ export {
   type Measured,
   measuredOf,
   type NewResult,
+  type NewRun,
   nextQuestions,
   type OwnedRun,
   type ResultKind,
@@ -225,9 +238,41 @@ export {
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {
+  type Arrived,
+  beginImport,
+  dropImport,
+  dropLostImports,
+  finishImport,
+  IMPORT_SECONDS,
+  type ImportedDomain,
+  isImporting,
+  type StartedImport,
+} from './moves/lease.js'
+export { bitBytes } from './moves/raw.js'
+export {
+  type MovedChunk,
+  type MovedDocument,
+  type MovedParent,
+  type MoveSource,
+  readSlice,
+  type Slice,
+} from './moves/read.js'
+export {
+  addChunks,
+  addColbertRows,
+  addDocuments,
+  addFilePiece,
+  addGoldenRows,
+  addStored,
+  addTermRows,
+  batchesOf,
+} from './moves/write.js'
+export {
   type ClaimedDocument,
   claimDocuments,
   type DocumentRange,
+  type FlatChunk,
+  type FlatParent,
   failDocuments,
   type PreparedChunk,
   type PreparedDocument,
@@ -259,6 +304,65 @@ export {
   sampleQueries,
   sampleVectors,
 } from './recall.js'
+export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
+export { deleteOld, deleteOldOf, type OldDocuments, type OldThing } from './schedules/retention.js'
+export {
+  type BuildLeft,
+  buildLeft,
+  countOlder,
+  pauseBuilding,
+  type Retried,
+  retryFailed,
+} from './schedules/retry.js'
+export {
+  countSchedules,
+  deleteSchedule,
+  getSchedule,
+  getScheduleRun,
+  insertSchedule,
+  listDue,
+  listScheduleRuns,
+  listSchedules,
+  type NewSchedule,
+  type OpenHours,
+  type Outcome,
+  pauseSchedule,
+  type Refused,
+  type RunCause,
+  runNow,
+  SCHEDULE_RUNS_KEPT,
+  SCHEDULES_MAX,
+  type ScheduleRow,
+  type ScheduleRunRow,
+  takeSchedules,
+  takeTick,
+  updateSchedule,
+} from './schedules/rows.js'
+export {
+  type IndexWear,
+  rebuildIndex,
+  type TableWear,
+  vacuumTable,
+  wornIndex,
+  wornTables,
+} from './schedules/upkeep.js'
+export {
+  claimScheduleRun,
+  countScheduleRuns,
+  domainsOf,
+  endScheduleRun,
+  holdScheduleRun,
+  ingestionEnd,
+  listAlarms,
+  type OwnedScheduleRun,
+  type RunCounts,
+  type RunEnd,
+  renewScheduleRun,
+  SCHEDULE_ATTEMPTS_MAX,
+  type ScheduleAlarm,
+  type Step,
+  storeStep,
+} from './schedules/work.js'
 export type {
   CountedWords,
   DocumentState,
@@ -287,7 +391,9 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
+export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
+export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
@@ -328,7 +434,7 @@ export {
   weighQuery,
 } from './terms.js'
 export { timed } from './timed.js'
-export { countVectors, missingTexts, type VectorRow } from './vectors.js'
+export { countVectors, missingTexts, type StoredRow, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
   listWorkers,
