@@ -93,7 +93,8 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
   const turn = await tx.query<{ id: number; start: number; weight: number }>(
-    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start, g.weight
+    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start,
+       case g.state when 'live' then 1 else g.weight end as weight
      from millrace.generations g
      join millrace.roles r on r.name = 'dispatch'
      left join millrace.turns t on t.generation_id = g.id
@@ -132,7 +133,7 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
   await tx.query(
     `insert into millrace.turns as t (generation_id, served) values ($1, $2)
      on conflict (generation_id) do update set served = excluded.served`,
-    [next.id, next.start + Math.ceil(lease.tokens / (next.weight > 0 ? next.weight : 1))],
+    [next.id, next.start + Math.ceil(lease.tokens / next.weight)],
   )
   await tx.query(`update millrace.roles set clock = $1 where name = 'dispatch'`, [next.start])
   return { id: lease.id, generationId: next.id }
