@@ -18,6 +18,17 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export {
+  checkGate,
+  GATE_METRICS,
+  type GateMetric,
+  type GateSettings,
+  type GateWishes,
+  gateSettings,
+  judgeGolden,
+  judgeOverlap,
+} from './generations/gate.js'
+export { type GateReport, gateFailed } from './generations/gate-report.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -33,6 +44,7 @@ export {
 } from './golden/metrics.js'
 export { percentile, recallAt, withoutSelf } from './golden/recall.js'
 export { type RunReport, reportOf } from './golden/report.js'
+export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSettings } from './golden/run.js'
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
@@ -141,6 +153,7 @@ export {
 } from './verbs/embed-texts.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
+export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
 export {
   addGolden,
   clearGolden,
@@ -153,11 +166,8 @@ export {
   listGolden,
   listResults,
   listRuns,
-  QUESTIONS_AT_ONCE,
   QUESTIONS_MAX,
-  type Run,
   type RunPage,
-  type RunSettings,
   startRun,
 } from './verbs/golden.js'
 export {
@@ -212,7 +222,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,
