@@ -242,4 +242,18 @@ export {
   submitDocuments,
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export {
+  type Cancelled,
+  type CarryBands,
+  cancelGeneration,
+  endGenerations,
+  type Gate,
+  type GateVerdict,
+  rollbackGeneration,
+  type Switch,
+  type SwitchDeps,
+  type SwitchWishes,
+  switchDue,
+  switchGeneration,
+} from './verbs/switch.js'
 export { type Waiting, waitingOf } from './waiting.js'

@@ -89,6 +89,7 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
 export {
   type CancelOutcome,
   cancelBuilding,

@@ -4,6 +4,7 @@ import type { Db, Tx } from '../connect.js'
 import { stopBuilding } from '../indexes.js'
 import { dropTerms } from '../terms.js'
 import { dropVectors } from '../vectors.js'
+import { switchRole } from './due.js'
 
 export type CancelOutcome = 'cancelled' | 'unknown' | 'ended' | 'live' | 'retired'
 
@@ -142,6 +143,7 @@ async function finish(tx: Tx, generationId: number): Promise<boolean> {
   await dropVectors(tx, generationId)
   await dropTerms(tx, generationId)
   await dropColbert(tx, generationId)
+  await tx.query('delete from millrace.roles where name = $1', [switchRole(generationId)])
   await tx.query(
     `update millrace.generations set state = 'ended', indexed_at = null, index_built = null where id = $1`,
     [generationId],
