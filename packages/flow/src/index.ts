@@ -19,6 +19,13 @@ export {
   VECTOR_CHUNKS_MAX,
 } from './external.js'
 export {
+  type AlignedRow,
+  alignHits,
+  type PlacedHit,
+  type Reason as MoveReason,
+  reasonsOf,
+} from './generations/align.js'
+export {
   checkGate,
   GATE_METRICS,
   type GateMetric,
@@ -119,6 +126,14 @@ export {
 } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
+export {
+  type ComparedOutcome,
+  type ComparedPair,
+  type ComparedSet,
+  comparedPair,
+  compareQueries,
+  compareSets,
+} from './verbs/compare.js'
 export {
   type DocumentDetail,
   type DocumentPage,
