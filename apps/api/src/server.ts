@@ -30,6 +30,7 @@ import { searchRoutes } from './routes/search.js'
 import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
 import { storageRoutes } from './routes/storage.js'
+import { switchRoutes } from './routes/switch.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -106,6 +107,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
     await closed.register(gateRoutes, deps)
+    await closed.register(switchRoutes, deps)
     await closed.register(compareRoutes, deps)
     await closed.register(recallRoutes, deps)
     await closed.register(similaritiesRoutes, deps)
