@@ -25,6 +25,7 @@ export {
   type Reason as MoveReason,
   reasonsOf,
 } from './generations/align.js'
+export { type BuildDeps, buildGenerations } from './generations/build.js'
 export {
   checkGate,
   GATE_METRICS,

@@ -89,6 +89,16 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
 export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
 export {
   type CancelOutcome,
@@ -109,6 +119,8 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
 export {
   beginGate,
   type DocumentStanding,

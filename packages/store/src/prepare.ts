@@ -113,7 +113,7 @@ export function storeChunks(
       await insertChunks(tx, to.generationId, documents)
       // What the new revision does not use either is nobody's.
       await markOrphans(tx, to.generationId, dropped)
-      const added = await insertPending(tx, to, documents)
+      const added = await insertPending(tx, to, textsOf(documents))
       await markPrepared(tx, documents, to.ownedSeconds)
       await countPrepared(tx, to.ingestionId, documents, added)
       await publish(tx, to.generationId, ids)
@@ -124,7 +124,7 @@ export function storeChunks(
 }
 
 /** Removes what was made of revisions that no reader ever saw; returns the hashes of their texts. */
-async function dropUnseen(tx: Tx, generationId: number, ids: readonly number[]): Promise<Buffer[]> {
+export async function dropUnseen(tx: Tx, generationId: number, ids: readonly number[]): Promise<Buffer[]> {
   const unseen = `c.document_id = any($1) and c.generation_id = $2 and not exists (
     select 1 from millrace.published p
     where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
@@ -262,16 +262,26 @@ export async function insertFlat(
 
 const placeJson = (place: Place | null): string | null => (place === null ? null : JSON.stringify(place))
 
-async function insertPending(
-  tx: Tx,
-  to: { readonly generationId: number; readonly ingestionId: number },
-  documents: readonly PreparedDocument[],
-): Promise<number> {
-  const tokens = new Map<string, { hash: Buffer; tokens: number }>()
+/** What is embedded once, however many chunks it is. */
+export interface Text {
+  readonly hash: Buffer
+  readonly tokens: number
+}
+
+export function textsOf(documents: readonly Pick<PreparedDocument, 'chunks'>[]): Text[] {
+  const texts = new Map<string, Text>()
   for (const { chunks } of documents) {
-    for (const { hash, tokens: count } of chunks) tokens.set(hash.toString('hex'), { hash, tokens: count })
+    for (const { hash, tokens } of chunks) texts.set(hash.toString('hex'), { hash, tokens })
   }
-  const texts = [...tokens.values()]
+  return [...texts.values()]
+}
+
+/** Texts without a vector wait for one; whose counter each will count for, if any ingestion's. Returns how many are new. */
+export async function insertPending(
+  tx: Tx,
+  to: { readonly generationId: number; readonly ingestionId: number | null },
+  texts: readonly Text[],
+): Promise<number> {
   const hashes = texts.map(({ hash }) => hash)
   const vectors = vectorsTable(to.generationId)
   await clearMarks(tx, to.generationId, hashes)
@@ -323,7 +333,7 @@ async function markPrepared(
   )
 }
 
-const sumTokens = (documents: readonly PreparedDocument[]): number =>
+export const sumTokens = (documents: readonly Pick<PreparedDocument, 'chunks'>[]): number =>
   documents.reduce((sum, { chunks }) => sum + chunks.reduce((part, chunk) => part + chunk.tokens, 0), 0)
 
 export async function countPrepared(

@@ -31,6 +31,10 @@ export function releaseOwners(db: Db): Promise<void> {
        where state in ('received', 'preparing', 'embedding') and leased_until > now()`,
     )
     await tx.query(
+      `update millrace.generation_documents set leased_until = '-infinity'
+       where state <> 'ready' and leased_until > now()`,
+    )
+    await tx.query(
       `update millrace.domains set importing_until = '-infinity' where importing_until is not null`,
     )
     await tx.query(`update millrace.roles set until = '-infinity'`)
@@ -173,14 +177,17 @@ export interface Backlog {
   readonly tokens: number
 }
 
-/** What is still to be done, over all domains. */
+/** What is still to be done, over all domains; texts also of generations that are being built, unless they are paused. */
 export async function backlog(db: Db): Promise<Backlog> {
   return one(
     await db.query<Backlog>(`select
       (select coalesce(sum(received + preparing + embedding), 0)::int from millrace.ingestions
         where state = 'running' or (state = 'cancelled' and received + preparing + embedding > 0)) as documents,
       p.texts, p.tokens, (select count(*)::int from millrace.leases) as leases
-      from (select count(*)::int as texts, coalesce(sum(tokens), 0)::int8 as tokens from millrace.pending) p`),
+      from (
+        select count(*)::int as texts, coalesce(sum(p.tokens), 0)::int8 as tokens
+        from millrace.pending p join millrace.generations g on g.id = p.generation_id where not g.paused
+      ) p`),
     'backlog',
   )
 }
