@@ -5,13 +5,17 @@ import {
   buildGenerations,
   continueRuns,
   embedLease,
+  endGenerations,
   type Log,
   openPreparer,
   openReading,
   prepareRange,
   type Queues,
   type Settings,
+  type SwitchDeps,
   sweepOnce,
+  switchDue,
+  switchGate,
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -50,6 +54,8 @@ const SYNC_MS = 500
 const BUILD_MS = 1_000
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
+/** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
+const SWITCH_MS = 1_000
 
 /** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
@@ -94,11 +100,14 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const measuring = new AbortController()
   const building = new AbortController()
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
+  const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
+    every(SWITCH_MS, log, 'switches', () => switchDue(switching)),
+    every(SWITCH_MS, log, 'the end of generations', () => endGenerations(deps)),
     every(BUILD_MS, log, 'the build of generations', () =>
       buildGenerations({ db, engine, preparer, settings }, building.signal),
     ),

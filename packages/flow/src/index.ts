@@ -18,6 +18,13 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export {
+  type AlignedRow,
+  alignHits,
+  type PlacedHit,
+  type Reason as MoveReason,
+  reasonsOf,
+} from './generations/align.js'
 export { type BuildDeps, buildGenerations } from './generations/build.js'
 export {
   checkGate,
@@ -30,6 +37,7 @@ export {
   judgeOverlap,
 } from './generations/gate.js'
 export { type GateReport, gateFailed } from './generations/gate-report.js'
+export { switchGate } from './generations/switch-gate.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -120,6 +128,14 @@ export {
 } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
+export {
+  type ComparedOutcome,
+  type ComparedPair,
+  type ComparedSet,
+  comparedPair,
+  compareQueries,
+  compareSets,
+} from './verbs/compare.js'
 export {
   type DocumentDetail,
   type DocumentPage,
@@ -243,4 +259,18 @@ export {
   submitDocuments,
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export {
+  type Cancelled,
+  type CarryBands,
+  cancelGeneration,
+  endGenerations,
+  type Gate,
+  type GateVerdict,
+  rollbackGeneration,
+  type Switch,
+  type SwitchDeps,
+  type SwitchWishes,
+  switchDue,
+  switchGeneration,
+} from './verbs/switch.js'
 export { type Waiting, waitingOf } from './waiting.js'

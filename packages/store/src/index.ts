@@ -99,6 +99,7 @@ export {
   renewBeside,
 } from './generations/claim.js'
 export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
 export {
   type CancelOutcome,
   cancelBuilding,

@@ -1,22 +1,20 @@
 import type { Db, Tx } from '../connect.js'
 import { type BandChange, createView, setBands, viewOf } from '../domains.js'
-import type { LevelRow } from '../schema.js'
 import type { Form } from '../storage/form.js'
 import { besidesOf } from '../terms.js'
 import { vectorsTable } from '../vectors.js'
 import { lockGenerations } from './hold.js'
 import { type Completeness, completeness } from './progress.js'
+import { SOAK_SECONDS_MIN } from './start.js'
 
 /** What becomes live, and how. */
 export interface SwitchTo {
   readonly domainId: number
   readonly generationId: number
-  /** Although documents of it failed that the live one has: those fail with the switch. */
+  /** Although documents of it failed that the live one has, which fail with the switch, or although a gate refused it. */
   readonly force: { readonly reason: string; readonly gated: object | null } | null
   /** Thresholds and levels that come with it. */
   readonly bands: readonly BandChange[]
-  /** Of its scores by meaning, where nothing else is known. */
-  readonly levels: readonly LevelRow[]
   /** Its documents brought their vectors: nobody can compute those again. */
   readonly isExternal: boolean
   readonly indexRowsMin: number
@@ -43,14 +41,11 @@ export type SwitchOutcome =
   /** A generation whose vectors nobody can compute again lacks some that are being copied. */
   | { readonly outcome: 'copying'; readonly behind: number }
 
-/** A retired generation stays this long at least: searches under way finish on it. */
-const SOAK_SECONDS_MIN = 60
 /** The view is replaced when nobody reads it; whoever reads it for long is not waited for. */
 const VIEW_MS = 1_000
 
 interface Target extends Form {
   readonly id: number
-  readonly recipeHash: string
   readonly domain: string
 }
 
@@ -70,21 +65,22 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     const target = await targetOf(tx, next.id)
     if (target === undefined) return { outcome: 'gone' }
     const isBuilt = next.state === 'building'
+    let forced = isBuilt && to.force?.gated != null ? to.force : null
     if (isBuilt) {
       const left = await completeness(tx, next.id, to)
       if (left === undefined) return { outcome: 'gone' }
       if (!isEnough(left, to.force !== null)) return { outcome: 'incomplete', left }
+      if (!left.complete) forced = to.force
     } else if (to.isExternal) {
       const behind = (await listBehind(tx, to.domainId, next.id)).length
       if (behind > 0) return { outcome: 'copying', behind }
     }
-    await flip(tx, to, live.id, target)
+    await flip(tx, { ...to, force: forced }, live.id, target)
     const again = await takeBack(tx, to.domainId)
     if (isBuilt) await failWith(tx, next.id)
     await recover(tx, to.domainId, next.id)
     const late = isBuilt ? NOT_BEHIND : await receiveAgain(tx, to.domainId, next.id)
     await setBands(tx, to.domainId, to.bands)
-    await defaultBand(tx, to, target)
     await tx.query('update millrace.domains set updated_at = now() where id = $1', [to.domainId])
     await show(tx, target)
     return { outcome: 'switched', retired: live.id, again, ...late }
@@ -97,7 +93,7 @@ export const isEnough = (left: Completeness, isForced: boolean): boolean =>
 
 async function targetOf(tx: Tx, generationId: number): Promise<Target | undefined> {
   const found = await tx.query<Target>(
-    `select g.id, g.storage, g.dims, g.recipe_hash as "recipeHash", d.name as domain
+    `select g.id, g.storage, g.dims, d.name as domain
      from millrace.generations g join millrace.domains d on d.id = g.domain_id where g.id = $1`,
     [generationId],
   )
@@ -239,15 +235,6 @@ async function receiveAgain(
     [behind.map(({ id }) => id), ingestion],
   )
   return { behind: behind.length, ingestion }
-}
-
-/** A recipe that was never live has the levels of its model. */
-async function defaultBand(tx: Tx, { domainId, levels }: SwitchTo, { recipeHash }: Target): Promise<void> {
-  await tx.query(
-    `insert into millrace.bands (domain_id, score, recipe, threshold, levels, chosen)
-     values ($1, 'dense', $2, null, $3, false) on conflict do nothing`,
-    [domainId, recipeHash, JSON.stringify(levels)],
-  )
 }
 
 /** The view of the domain, and who may read it and what it reads. */
