@@ -90,6 +90,19 @@ const quick: Engine = {
     }),
 }
 
+/** Of one text it makes no vector. */
+const fragile: Engine = {
+  ...quick,
+  embed: async (request) => {
+    const results = await quick.embed(request)
+    return results.map((result, i) =>
+      request.texts[i]?.includes('not a number')
+        ? { error: new CodedError('NOT_FINITE', 'The vector is not finite') }
+        : result,
+    )
+  },
+}
+
 interface Change {
   readonly storage?: StorageForm
   readonly chunking?: { readonly size: number }
@@ -401,6 +414,46 @@ for (const backend of databases()) {
       expect(await progress(made)).toMatchObject({ ready: 3, failed: 0 })
     })
 
+    test('a row that waits for texts of a revision that nobody can show any more goes', async () => {
+      const domain = await ingested(DOCUMENTS.slice(0, 1))
+      await submit(domain, [{ id: 'bad', text: 'This one is not a number.' }])
+      await prepare()
+      await embedAll(fragile)
+      const made = await begin(domain, { chunking: SIZES.small, copy: false })
+      // It failed in the live one; in this one it may go better.
+      await build()
+      expect(await progress(made)).toMatchObject({ total: 2, embedding: 2 })
+      const id = await submit(domain, [{ id: 'bad', text: 'Another number.' }])
+      await cancelIngestion(deps(), id)
+      await embedAll()
+      expect(await progress(made)).toMatchObject({ ready: 1, embedding: 1 })
+      await running.db.query(
+        `update millrace.generation_documents set leased_until = '-infinity' where generation_id = $1`,
+        [made.id],
+      )
+      await recheckBeside(running.db, 30)
+      expect(await progress(made)).toMatchObject({ total: 1, ready: 1, failed: 0 })
+    })
+
+    test('a model that no worker has stops it, says so, and is no fault of its documents', async () => {
+      const domain = await ingested(DOCUMENTS.slice(0, 1))
+      const made = await begin(domain, { model: OTHER })
+      const without: Engine = {
+        ...quick,
+        manifest: (id) => {
+          if (id === OTHER) throw new CodedError('UNKNOWN_MODEL', `There is no model ${id}`)
+          return engine.manifest(id)
+        },
+      }
+      expect(await buildGenerations({ ...deps(), engine: without })).toBe(0)
+      expect(await now(domain, made)).toMatchObject({
+        errorCode: 'UNKNOWN_MODEL',
+        errorMessage: `There is no model ${OTHER}`,
+      })
+      expect(await build()).toBe(1)
+      expect((await now(domain, made)).errorCode).toBeNull()
+    })
+
     test('one that was waiting when its document was cancelled is settled', async () => {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { chunking: SIZES.small })
@@ -551,17 +604,6 @@ for (const backend of databases()) {
         { id: 'bad', text: 'This one is not a number.' },
       ])
       const made = await begin(domain, { copy: false })
-      const fragile: Engine = {
-        ...quick,
-        embed: async (request) => {
-          const results = await quick.embed(request)
-          return results.map((result, i) =>
-            request.texts[i]?.includes('not a number')
-              ? { error: new CodedError('NOT_FINITE', 'The vector is not finite') }
-              : result,
-          )
-        },
-      }
       await build()
       await embedAll(fragile)
       expect(await progress(made)).toMatchObject({ ready: 2, failed: 1, lost: 1, textsPending: 0 })
