@@ -18,6 +18,7 @@ import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
+import { generationRoutes } from './routes/generations.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -93,6 +94,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(generationRoutes, deps)
     await closed.register(modelRoutes, deps)
     await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)

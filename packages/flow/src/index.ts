@@ -18,6 +18,19 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export { type Besides, besidesOf, NO_BESIDES } from './generations/besides.js'
+export { type Copies, copiesOf, type MadeOf } from './generations/copies.js'
+export { type GenerationPlan, type Planned, planGeneration } from './generations/plan.js'
+export { openRates, type Rates } from './generations/rate.js'
+export { nextRecipe } from './generations/recipe.js'
+export {
+  describeGeneration,
+  type Generation,
+  type GenerationDocuments,
+  type GenerationPhase,
+  phaseOf,
+} from './generations/report.js'
+export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -142,6 +155,17 @@ export {
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export {
+  changeGeneration,
+  type GenerationPatch,
+  type GenerationWishes,
+  getGeneration,
+  listGenerations,
+  planNext,
+  type RunWishes,
+  requireChangeable,
+  startGeneration,
+} from './verbs/generations.js'
+export {
   addGolden,
   clearGolden,
   compareGolden,
@@ -212,7 +236,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,

@@ -104,6 +104,7 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
 export {
   type Completeness,
   completeness,
