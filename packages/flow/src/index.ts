@@ -217,6 +217,7 @@ export {
   type SearchResult,
   type Sought,
   search,
+  searchGeneration,
   searchMany,
   searchNamed,
   type Warning,
