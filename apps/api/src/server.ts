@@ -19,7 +19,11 @@ import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
+<<<<<<< HEAD
 import { gateRoutes } from './routes/gate.js'
+=======
+import { generationRoutes } from './routes/generations.js'
+>>>>>>> gen-api
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -96,6 +100,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(generationRoutes, deps)
     await closed.register(modelRoutes, deps)
     await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)

@@ -25,7 +25,9 @@ export {
   type Reason as MoveReason,
   reasonsOf,
 } from './generations/align.js'
+export { type Besides, besidesOf, NO_BESIDES } from './generations/besides.js'
 export { type BuildDeps, buildGenerations } from './generations/build.js'
+export { type Copies, copiesOf, type MadeOf } from './generations/copies.js'
 export {
   checkGate,
   GATE_METRICS,
@@ -37,7 +39,18 @@ export {
   judgeOverlap,
 } from './generations/gate.js'
 export { type GateReport, gateFailed } from './generations/gate-report.js'
+export { type GenerationPlan, type Planned, planGeneration } from './generations/plan.js'
+export { openRates, type Rates } from './generations/rate.js'
+export { nextRecipe } from './generations/recipe.js'
+export {
+  describeGeneration,
+  type Generation,
+  type GenerationDocuments,
+  type GenerationPhase,
+  phaseOf,
+} from './generations/report.js'
 export { switchGate } from './generations/switch-gate.js'
+export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -172,6 +185,17 @@ export { type ExplainOptions, explain, explainSearch, type SearchExplanation } f
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
 export {
+  changeGeneration,
+  type GenerationPatch,
+  type GenerationWishes,
+  getGeneration,
+  listGenerations,
+  planNext,
+  type RunWishes,
+  requireChangeable,
+  startGeneration,
+} from './verbs/generations.js'
+export {
   addGolden,
   clearGolden,
   compareGolden,
@@ -220,6 +244,7 @@ export {
   type SearchResult,
   type Sought,
   search,
+  searchGeneration,
   searchMany,
   searchNamed,
   type Warning,

@@ -119,6 +119,7 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
 export { fillGeneration } from './generations/fill.js'
 export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
 export {
