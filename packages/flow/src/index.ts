@@ -18,6 +18,17 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export {
+  CARRY_METHODS,
+  type Carried,
+  type CarryMethod,
+  carryOver,
+  type Evidence,
+  type SharesAbove,
+  SURENESSES,
+  type Sureness,
+} from './generations/carry.js'
+export { randomOf, type Sample, type Scored } from './generations/place.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -212,7 +223,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,
