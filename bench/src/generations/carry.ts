@@ -1,14 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dot, type Engine, embedAll, openEngine } from '@millrace/embed'
-import { type Carried, carryOver, randomOf, type Sample } from '@millrace/flow'
+import { type Carried, carryOver, matchGolden, randomOf, type Sample, scaleOf } from '@millrace/flow'
 import { type Figure, figure } from '../figure.js'
 import { ROOT, shared } from '../place.js'
 import { readSts, type ScoredPair } from '../sts.js'
 
 const RANGE = { least: -1, most: 1 }
-const FOLDS = 10
-const HALVES = 20
+const HALVES = 100
 const UNRELATED = 2_000
 
 /** From the model that is weak in a language to the one that is made for it. */
@@ -27,22 +26,11 @@ interface Judged {
   readonly related: boolean
 }
 
-/** Precision of a threshold: the part of the pairs above it that belong together. */
-class Precision {
-  #above = 0
-  #related = 0
-  add(pairs: readonly Judged[], side: 'old' | 'new', threshold: number): this {
-    const above = pairs.filter((pair) => pair[side] >= threshold)
-    this.#above += above.length
-    this.#related += above.filter(({ related }) => related).length
-    return this
-  }
-  get percent(): number {
-    return (100 * this.#related) / this.#above
-  }
+/** The part of the pairs above a threshold that belong together, in percent. */
+function precisionOf(pairs: readonly Judged[], side: 'old' | 'new', threshold: number): number {
+  const above = pairs.filter((pair) => pair[side] >= threshold)
+  return (100 * above.filter(({ related }) => related).length) / above.length
 }
-
-const precisionOf = (...args: Parameters<Precision['add']>): number => new Precision().add(...args).percent
 
 const sampleOf = (pair: Judged): Sample => {
   const one = (score: number) =>
@@ -80,42 +68,31 @@ function shuffled<T>(all: readonly T[], seed: number): T[] {
     .map(({ one }) => one)
 }
 
-/**
- * Every pair is judged by thresholds that were found without it: ten parts, each judged by what the other nine say. Where
- * one of the ten finds no number, there is none.
- */
-async function crossed(pairs: readonly Judged[]) {
-  const order = shuffled(pairs, 1)
-  const sums = THRESHOLDS.map(() => ({ old: new Precision(), new: new Precision(), found: [] as Carried[] }))
-  for (let fold = 0; fold < FOLDS; fold++) {
-    const held = order.filter((_, i) => i % FOLDS === fold)
-    const carried = await carryJudged(order.filter((_, i) => i % FOLDS !== fold))
-    for (const [i, one] of carried.entries()) {
-      sums[i]?.found.push(one)
-      sums[i]?.old.add(held, 'old', one.old)
-      if (one.new !== null) sums[i]?.new.add(held, 'new', one.new)
-    }
-  }
-  return sums
+interface Halved {
+  /** Precision of the old threshold. */
+  readonly before: number[]
+  /** That of the carried one, less that of the old one. */
+  readonly apart: number[]
+  /** The same of the threshold that all pairs together say: what a half of the pairs cannot tell in any case. */
+  readonly least: number[]
 }
 
-/**
- * Found on one half, judged on the other, in many ways: how far apart both precisions are on average, beside how far they
- * are with the threshold that all pairs together say, which is what so few pairs cannot tell anyway.
- */
-async function halved(pairs: readonly Judged[], whole: readonly Carried[]) {
-  const apart = THRESHOLDS.map(() => ({ found: [] as number[], whole: [] as number[] }))
+/** Found on one half and judged on the other, in a hundred ways. */
+function halved(pairs: readonly Judged[], whole: readonly Carried[]): Halved[] {
+  const all = THRESHOLDS.map((): Halved => ({ before: [], apart: [], least: [] }))
   for (let seed = 1; seed <= HALVES; seed++) {
-    const order = shuffled(pairs, 100 + seed)
+    const order = shuffled(pairs, seed)
+    const samples = order.slice(0, order.length / 2).map(sampleOf)
     const held = order.slice(order.length / 2)
-    for (const [i, { old, new: found }] of (await carryJudged(order.slice(0, order.length / 2))).entries()) {
-      const before = precisionOf(held, 'old', old)
-      const best = whole[i]?.new
-      if (found !== null) apart[i]?.found.push(precisionOf(held, 'new', found) - before)
-      if (best != null) apart[i]?.whole.push(precisionOf(held, 'new', best) - before)
+    const found = matchGolden(scaleOf(samples, 'old'), scaleOf(samples, 'new'), THRESHOLDS)
+    for (const [i, threshold] of THRESHOLDS.entries()) {
+      const before = precisionOf(held, 'old', threshold)
+      all[i]?.before.push(before)
+      all[i]?.apart.push(precisionOf(held, 'new', found[i] ?? threshold) - before)
+      all[i]?.least.push(precisionOf(held, 'new', whole[i]?.new ?? threshold) - before)
     }
   }
-  return apart
+  return all
 }
 
 const meanOf = (values: readonly number[]): number =>
@@ -137,9 +114,9 @@ async function figuresOf(engine: Engine, { language, from, to }: (typeof WAYS)[n
     })
     const name = `${language}, ${from} to ${to}, related from ${least}`
     const whole = await carryJudged(pairs)
-    const [parts, halves] = [await crossed(pairs), await halved(pairs, whole)]
+    const halves = halved(pairs, whole)
     for (const [i, threshold] of THRESHOLDS.entries()) {
-      figures.push(...goldenFigures(`${name}: ${threshold}`, whole[i], parts[i], halves[i]))
+      figures.push(...goldenFigures(`${name}: ${threshold}`, whole[i], halves[i]))
     }
     figures.push(...(await unrelatedFigures(engine, name, [from, to], sts, pairs)))
   }
@@ -148,23 +125,20 @@ async function figuresOf(engine: Engine, { language, from, to }: (typeof WAYS)[n
 
 const shown = (value: number | null | undefined): string => (value == null ? 'none' : value.toFixed(3))
 
-function goldenFigures(
-  name: string,
-  whole: Carried | undefined,
-  part: Awaited<ReturnType<typeof crossed>>[number] | undefined,
-  half: Awaited<ReturnType<typeof halved>>[number] | undefined,
-): Figure[] {
-  if (whole === undefined || part === undefined || half === undefined) return []
-  const without = part.found.find((one) => one.new === null) ?? whole
-  if (without.new === null) return [figure(`${name} has no like`, without.why, '')]
-  const title = `${name} is ${shown(whole.new)} (${shown(whole.low)} to ${shown(whole.high)}, ${whole.sureness})`
-  const [before, after] = [part.old.percent, part.new.percent]
+function goldenFigures(name: string, whole: Carried | undefined, half: Halved | undefined): Figure[] {
+  if (whole === undefined || half === undefined) return []
+  if (whole.new === null) return [figure(`${name} has no like`, whole.why, '')]
+  const carried = `${shown(whole.new)} (${shown(whole.low)} to ${shown(whole.high)}, ${whole.sureness})`
+  const precision = `precision ${meanOf(half.before).toFixed(1)} %`
+  const alone = `one half alone, ${farOf(half.least).toFixed(1)} of them with the number that all pairs say`
   return [
-    figure(`${title}: precision ${before.toFixed(1)} %, then`, after, '%'),
-    figure(`${title}: apart, in ten parts`, after - before, 'points', '-2 to 2'),
-    figure(`${title}: apart, in ${HALVES} halves, on average`, meanOf(half.found), 'points', '-2 to 2'),
-    figure(`${title}: how far, in a half of 750 pairs`, farOf(half.found), 'points'),
-    figure(`${title}: how far with the number of all pairs`, farOf(half.whole), 'points'),
+    figure(
+      `${name} is ${carried}: ${precision}, then further on by`,
+      meanOf(half.apart),
+      'points',
+      '-2 to 2',
+    ),
+    figure(`${name}: ${alone}`, farOf(half.apart), 'points'),
   ]
 }
 

@@ -28,6 +28,7 @@ export {
   SURENESSES,
   type Sureness,
 } from './generations/carry.js'
+export { matchGolden, scaleOf } from './generations/match.js'
 export { randomOf, type Sample, type Scored } from './generations/place.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
