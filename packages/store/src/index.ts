@@ -71,12 +71,7 @@ export {
   publishedDocument,
   within,
 } from './explain.js'
-export {
-  type ExternalChunk,
-  type ExternalDocument,
-  externalChunks,
-  storeExternal,
-} from './external.js'
+export { type ExternalChunk, type ExternalDocument, externalChunks, storeExternal } from './external.js'
 export {
   FIELD_TYPES,
   type FieldRow,
@@ -95,6 +90,38 @@ export {
   storeRead,
 } from './files.js'
 export {
+  countSlice,
+  type DocumentSlice,
+  type MeasuredSpeed,
+  measuredSpeed,
+  type RowBytes,
+  rowBytes,
+  type SampledDocument,
+  sampleDocuments,
+} from './generations/estimate.js'
+export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
+export {
+  type Completeness,
+  completeness,
+  type GenerationError,
+  type GenerationProgress,
+  generationErrors,
+  NO_PROGRESS,
+  progressOf,
+  retryDocuments,
+} from './generations/progress.js'
+export {
   type EndedBy,
   type GenerationRow,
   getGeneration,
@@ -102,6 +129,13 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export {
+  type GenerationChange,
+  insertGeneration,
+  type NewGeneration,
+  patchGeneration,
+  SOAK_SECONDS_MIN,
+} from './generations/start.js'
 export {
   clearGolden,
   countGolden,
@@ -131,6 +165,7 @@ export {
   type Measured,
   measuredOf,
   type NewResult,
+  type NewRun,
   nextQuestions,
   type OwnedRun,
   type ResultKind,
@@ -172,9 +207,41 @@ export {
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {
+  type Arrived,
+  beginImport,
+  dropImport,
+  dropLostImports,
+  finishImport,
+  IMPORT_SECONDS,
+  type ImportedDomain,
+  isImporting,
+  type StartedImport,
+} from './moves/lease.js'
+export { bitBytes } from './moves/raw.js'
+export {
+  type MovedChunk,
+  type MovedDocument,
+  type MovedParent,
+  type MoveSource,
+  readSlice,
+  type Slice,
+} from './moves/read.js'
+export {
+  addChunks,
+  addColbertRows,
+  addDocuments,
+  addFilePiece,
+  addGoldenRows,
+  addStored,
+  addTermRows,
+  batchesOf,
+} from './moves/write.js'
+export {
   type ClaimedDocument,
   claimDocuments,
   type DocumentRange,
+  type FlatChunk,
+  type FlatParent,
   failDocuments,
   type PreparedChunk,
   type PreparedDocument,
@@ -206,6 +273,65 @@ export {
   sampleQueries,
   sampleVectors,
 } from './recall.js'
+export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
+export { deleteOld, deleteOldOf, type OldDocuments, type OldThing } from './schedules/retention.js'
+export {
+  type BuildLeft,
+  buildLeft,
+  countOlder,
+  pauseBuilding,
+  type Retried,
+  retryFailed,
+} from './schedules/retry.js'
+export {
+  countSchedules,
+  deleteSchedule,
+  getSchedule,
+  getScheduleRun,
+  insertSchedule,
+  listDue,
+  listScheduleRuns,
+  listSchedules,
+  type NewSchedule,
+  type OpenHours,
+  type Outcome,
+  pauseSchedule,
+  type Refused,
+  type RunCause,
+  runNow,
+  SCHEDULE_RUNS_KEPT,
+  SCHEDULES_MAX,
+  type ScheduleRow,
+  type ScheduleRunRow,
+  takeSchedules,
+  takeTick,
+  updateSchedule,
+} from './schedules/rows.js'
+export {
+  type IndexWear,
+  rebuildIndex,
+  type TableWear,
+  vacuumTable,
+  wornIndex,
+  wornTables,
+} from './schedules/upkeep.js'
+export {
+  claimScheduleRun,
+  countScheduleRuns,
+  domainsOf,
+  endScheduleRun,
+  holdScheduleRun,
+  ingestionEnd,
+  listAlarms,
+  type OwnedScheduleRun,
+  type RunCounts,
+  type RunEnd,
+  renewScheduleRun,
+  SCHEDULE_ATTEMPTS_MAX,
+  type ScheduleAlarm,
+  type Step,
+  storeStep,
+} from './schedules/work.js'
 export type {
   CountedWords,
   DocumentState,
@@ -224,14 +350,7 @@ export type {
   StorageForm,
   TextOutput,
 } from './schema.js'
-export {
-  type FoundHit,
-  findHits,
-  type HitQuery,
-  type Nothing,
-  readFilter,
-  whyNothing,
-} from './search.js'
+export { type FoundHit, findHits, type HitQuery, type Nothing, readFilter, whyNothing } from './search.js'
 export {
   type Expectation,
   firstHashes,
@@ -241,7 +360,9 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
-export { embeddingSql, type Form } from './storage/form.js'
+export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
+export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
+export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
@@ -282,7 +403,7 @@ export {
   weighQuery,
 } from './terms.js'
 export { timed } from './timed.js'
-export { countVectors, missingTexts, type VectorRow } from './vectors.js'
+export { countVectors, missingTexts, type StoredRow, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
   listWorkers,

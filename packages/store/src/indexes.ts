@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { type Db, one, type Session } from './connect.js'
+import { noteShape } from './schedules/shape.js'
 import { type Form, indexOf } from './storage/form.js'
 import { indexTerms, termsTable } from './terms.js'
 import { vectorsTable } from './vectors.js'
@@ -106,6 +107,7 @@ async function build(db: Db, wanted: Wanted, signal: AbortSignal | undefined): P
        where id = $1`,
       [wanted.id, wanted.m, wanted.efConstruction],
     )
+    await noteShape(client, wanted.id)
     return wanted.id
   } catch (error) {
     if (signal?.aborted) return undefined

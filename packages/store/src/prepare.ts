@@ -157,8 +157,8 @@ interface Flat {
   readonly revision: number
   readonly ordinal: number
 }
-type FlatChunk = Flat & PreparedChunk
-type FlatParent = Flat & PreparedParent
+export type FlatChunk = Flat & PreparedChunk
+export type FlatParent = Flat & PreparedParent
 
 const CHUNK_COLUMNS = [
   column('document_id', int8, (row: FlatChunk) => row.documentId),
@@ -195,6 +195,16 @@ export async function insertChunks(
     rows.map((row, ordinal) => ({ ...row, documentId: id, revision, ordinal }))
   const chunks = documents.flatMap((document) => flat(document, document.chunks))
   const parents = documents.flatMap((document) => flat(document, document.parents))
+  await insertFlat(tx, generationId, chunks, parents)
+}
+
+/** Rows that say themselves whose they are. */
+export async function insertFlat(
+  tx: Tx,
+  generationId: number,
+  chunks: readonly FlatChunk[],
+  parents: readonly FlatParent[],
+): Promise<void> {
   if (tx.kind === 'server') {
     const generation = column('generation_id', int8, () => generationId)
     await copyRows(tx, 'millrace.chunks', [generation, ...CHUNK_COLUMNS], chunks)

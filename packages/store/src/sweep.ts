@@ -29,7 +29,11 @@ export function releaseOwners(db: Db): Promise<void> {
       `update millrace.documents set leased_until = '-infinity'
        where state in ('received', 'preparing', 'embedding') and leased_until > now()`,
     )
+    await tx.query(
+      `update millrace.domains set importing_until = '-infinity' where importing_until is not null`,
+    )
     await tx.query(`update millrace.roles set until = '-infinity'`)
+    await tx.query(`update millrace.schedule_runs set owned_until = '-infinity' where outcome is null`)
     await tx.query('delete from millrace.workers')
   })
 }

@@ -45,10 +45,23 @@ export async function insertVectors(
   form: Form,
   rows: readonly VectorRow[],
 ): Promise<void> {
-  if (rows.length === 0) return
+  const stored = rows.map(({ hash, vector }) => ({ ...store(form.storage, vector), hash }))
+  await insertStored(tx, generationId, form, stored)
+}
+
+/** A text's hash and its vector as a form keeps it. */
+export type StoredRow = Stored & { readonly hash: Buffer }
+
+/** The same for what is in its form already. */
+export async function insertStored(
+  tx: Tx,
+  generationId: number,
+  form: Form,
+  stored: readonly StoredRow[],
+): Promise<void> {
+  if (stored.length === 0) return
   const table = vectorsTable(generationId)
   const columns = columnsOf(form)
-  const stored = rows.map(({ hash, vector }) => ({ ...store(form.storage, vector), hash }))
   if (tx.kind === 'embedded') {
     const names = columns.map(({ name }) => name).join(', ')
     await tx.query(
@@ -59,10 +72,10 @@ export async function insertVectors(
     )
     return
   }
-  await copyRows<Stored & { readonly hash: Buffer }>(
+  await copyRows<StoredRow>(
     tx,
     table,
-    [column('text_hash', bytea, ({ hash }: { readonly hash: Buffer }) => hash), ...columns],
+    [column('text_hash', bytea, ({ hash }: StoredRow) => hash), ...columns],
     stored,
   )
 }

@@ -1,4 +1,4 @@
-import { type Engine, type Level, levelOf } from '@millrace/embed'
+import { type Engine, type Level, levelOf, type Priority } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type FoundHit, findHits, readFilter, type SearchMode, whyNothing } from '@millrace/store'
 import { type Asked, beginReading, goOnReading, type Reading } from '../search/asked.js'
@@ -19,6 +19,8 @@ interface Deps {
   readonly cache: QueryCache
   /** Absent: nothing is logged. */
   readonly queryLog?: QueryLog | undefined
+  /** Of what is embedded. Default: interactive. */
+  readonly priority?: Priority | undefined
 }
 
 /** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */

@@ -1,5 +1,6 @@
 import {
   type Db,
+  dropLostImports,
   forgetQueries,
   forgetSeen,
   listLeases,
@@ -43,6 +44,7 @@ const ORPHAN_SECONDS = 3_600
 export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept | undefined> {
   // A little less than the period, so that a loop that is early by a moment does not skip its turn.
   if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
+  await dropLostImports(db)
   const halfway = await finishHalfway({ db, queues, settings })
   const sealed = await sealLost(db)
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
