@@ -13,11 +13,13 @@ import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
 import { servePage } from './page.js'
 import { chunkRoutes } from './routes/chunks.js'
+import { compareRoutes } from './routes/compare.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
+import { gateRoutes } from './routes/gate.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -28,6 +30,7 @@ import { searchRoutes } from './routes/search.js'
 import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
 import { storageRoutes } from './routes/storage.js'
+import { switchRoutes } from './routes/switch.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -103,6 +106,9 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(queryRoutes, deps)
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
+    await closed.register(gateRoutes, deps)
+    await closed.register(switchRoutes, deps)
+    await closed.register(compareRoutes, deps)
     await closed.register(recallRoutes, deps)
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)

@@ -2,15 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import {
+  buildGenerations,
   continueRuns,
   embedLease,
+  endGenerations,
   type Log,
   openPreparer,
   openReading,
   prepareRange,
   type Queues,
   type Settings,
+  type SwitchDeps,
   sweepOnce,
+  switchDue,
+  switchGate,
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -45,8 +50,12 @@ const REPORT_MS = 10_000
 const DISPATCH_MS = 500
 /** How soon a source that is all there is rid of what is gone. */
 const SYNC_MS = 500
+/** How soon documents come to a generation that is not live, when there was nothing to do before. */
+const BUILD_MS = 1_000
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
+/** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
+const SWITCH_MS = 1_000
 
 /** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
@@ -89,12 +98,19 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   )
   const indexing = new AbortController()
   const measuring = new AbortController()
+  const building = new AbortController()
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
+  const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
+    every(SWITCH_MS, log, 'switches', () => switchDue(switching)),
+    every(SWITCH_MS, log, 'the end of generations', () => endGenerations(deps)),
+    every(BUILD_MS, log, 'the build of generations', () =>
+      buildGenerations({ db, engine, preparer, settings }, building.signal),
+    ),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),
@@ -104,6 +120,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     drain: async (seconds) => {
       indexing.abort()
       measuring.abort()
+      building.abort()
       await Promise.all(loops.map((loop) => loop.stop()))
       await within(seconds, consumers.close(), () => consumers.close(true))
       await preparer.close()

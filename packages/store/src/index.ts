@@ -89,6 +89,26 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
 export {
   countSlice,
   type DocumentSlice,
@@ -99,6 +119,8 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
 export {
   beginGate,
   type DocumentStanding,
@@ -111,6 +133,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
+export { keepLive, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
@@ -129,6 +152,7 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
 export {
   type GenerationChange,
   insertGeneration,
@@ -136,6 +160,14 @@ export {
   patchGeneration,
   SOAK_SECONDS_MIN,
 } from './generations/start.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,
