@@ -1,16 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
 import {
+  type BeginGeneration,
   continueRuns,
   embedLease,
+  KEEP_SECONDS,
   type Log,
+  openKeeper,
   openPreparer,
   openReading,
   prepareRange,
   type Queues,
   type Settings,
   sweepOnce,
+  tick,
+  workSchedules,
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -28,6 +34,8 @@ export interface WorkerDeps {
   readonly queues: Queues
   readonly engine: Engine
   readonly log: Log
+  /** What schedules go by. Default: the machine's. */
+  readonly now?: (() => Date) | undefined
 }
 
 export interface RunningWorker {
@@ -47,10 +55,16 @@ const DISPATCH_MS = 500
 const SYNC_MS = 500
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
+/** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
+const SCHEDULES_MS = 1_000
+const SCHEDULED_AT_ONCE = 2
 
-/** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
+const beginGeneration: BeginGeneration = () =>
+  Promise.reject(new CodedError('NOTHING_CHANGES', 'Generations cannot be begun yet'))
+
+/** Prepares, dispatches, embeds and sweeps and keeps schedules until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
-  const { db, queues, engine, log } = deps
+  const { db, queues, engine, log, now = () => new Date() } = deps
   const id = randomUUID()
   const preparer = openPreparer(log)
   const reading = openReading(settings, log)
@@ -84,11 +98,16 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
         tokens += stored.tokens
         void handOutSafely()
       },
+      tick: async ({ schedule }) => {
+        await tick({ db, log, now }, schedule)
+      },
     },
     settings,
   )
   const indexing = new AbortController()
   const measuring = new AbortController()
+  const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
+  const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
@@ -96,6 +115,8 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
+    every(KEEP_SECONDS * 1_000, log, 'schedules', openKeeper({ db, queues, log, now })),
+    ...Array.from({ length: SCHEDULED_AT_ONCE }, () => every(SCHEDULES_MS, log, 'scheduled runs', work)),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),
   ]
