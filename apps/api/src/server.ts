@@ -30,6 +30,7 @@ import { ingestionRoutes } from './routes/ingestions.js'
 import { modelRoutes } from './routes/models.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
+import { scheduleRoutes } from './routes/schedules.js'
 import { searchRoutes } from './routes/search.js'
 import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
@@ -118,6 +119,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
+    await closed.register(scheduleRoutes, deps)
     exposeMetrics(closed, deps)
   })
   closeMethods()

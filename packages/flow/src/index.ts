@@ -103,6 +103,10 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { ACTIONS, type Action, readAction } from './schedules/action.js'
+export { workSchedules } from './schedules/run.js'
+export type { BeginGeneration, ScheduleDeps } from './schedules/step.js'
+export { KEEP_SECONDS, keepInStep, openKeeper, type TickDeps, tick, tickDue } from './schedules/tick.js'
 export { bandOf, type MadeWith, madeWith, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
@@ -152,6 +156,7 @@ export {
   type Scores,
 } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export type { Ticking, Ticks } from './ticks.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
   type ComparedOutcome,
@@ -247,6 +252,21 @@ export {
 export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/queries.js'
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
+export {
+  changeSchedule,
+  createSchedule,
+  deleteSchedule,
+  findSchedule,
+  listScheduleRuns,
+  listSchedules,
+  pauseSchedule,
+  runSchedule,
+  type Schedule,
+  type ScheduleChange,
+  type ScheduleRunPage,
+  type SchedulesDeps,
+  type ScheduleWishes,
+} from './verbs/schedules.js'
 export {
   type Searched,
   type SearchHit,
