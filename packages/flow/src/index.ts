@@ -36,6 +36,8 @@ export { type RunReport, reportOf } from './golden/report.js'
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { exportDomain } from './move/export.js'
+export { type Imported, importDomain } from './move/import.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
@@ -212,7 +214,6 @@ export {
   type SimilarityExplanation,
   similarity,
 } from './verbs/similarity.js'
-
 export {
   FAILED_LOOKED_AT,
   getStatus,

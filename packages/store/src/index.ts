@@ -184,6 +184,7 @@ export {
 } from './moves/lease.js'
 export { bitBytes } from './moves/raw.js'
 export {
+  fitting,
   type MovedChunk,
   type MovedDocument,
   type MovedParent,
