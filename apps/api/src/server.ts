@@ -8,6 +8,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiDeps } from './deps.js'
 import { answerError, answerMalformed, bodyOf } from './errors.js'
+import { acceptArchives } from './intake/archive.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
@@ -28,6 +29,7 @@ import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { modelRoutes } from './routes/models.js'
+import { moveRoutes } from './routes/move.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
 import { scheduleRoutes } from './routes/schedules.js'
@@ -67,6 +69,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   })
   readJsonStrictly(app)
   acceptLines(app)
+  acceptArchives(app)
   // A file that is too large is refused alone.
   await app.register(multipart, { throwFileSizeLimit: false })
   refuseOverload(app, deps.settings.limits.requests)
@@ -119,7 +122,11 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
+<<<<<<< HEAD
     await closed.register(scheduleRoutes, deps)
+=======
+    await closed.register(moveRoutes, deps)
+>>>>>>> move
     exposeMetrics(closed, deps)
   })
   closeMethods()

@@ -82,6 +82,8 @@ export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSet
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { exportDomain } from './move/export.js'
+export { type Imported, importDomain } from './move/import.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'

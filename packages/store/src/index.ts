@@ -252,6 +252,7 @@ export {
 } from './moves/lease.js'
 export { bitBytes } from './moves/raw.js'
 export {
+  fitting,
   type MovedChunk,
   type MovedDocument,
   type MovedParent,
