@@ -25,7 +25,19 @@ export {
   type Reason as MoveReason,
   reasonsOf,
 } from './generations/align.js'
+export { type Besides, besidesOf, NO_BESIDES } from './generations/besides.js'
 export { type BuildDeps, buildGenerations } from './generations/build.js'
+export {
+  CARRY_METHODS,
+  type Carried,
+  type CarryMethod,
+  carryOver,
+  type Evidence,
+  type SharesAbove,
+  SURENESSES,
+  type Sureness,
+} from './generations/carry.js'
+export { type Copies, copiesOf, type MadeOf } from './generations/copies.js'
 export {
   checkGate,
   GATE_METRICS,
@@ -37,7 +49,20 @@ export {
   judgeOverlap,
 } from './generations/gate.js'
 export { type GateReport, gateFailed } from './generations/gate-report.js'
+export { matchGolden, scaleOf } from './generations/match.js'
+export { randomOf, type Sample, type Scored } from './generations/place.js'
+export { type GenerationPlan, type Planned, planGeneration } from './generations/plan.js'
+export { openRates, type Rates } from './generations/rate.js'
+export { nextRecipe } from './generations/recipe.js'
+export {
+  describeGeneration,
+  type Generation,
+  type GenerationDocuments,
+  type GenerationPhase,
+  phaseOf,
+} from './generations/report.js'
 export { switchGate } from './generations/switch-gate.js'
+export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -57,6 +82,8 @@ export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSet
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { exportDomain } from './move/export.js'
+export { type Imported, importDomain } from './move/import.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
@@ -78,6 +105,10 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { ACTIONS, type Action, readAction } from './schedules/action.js'
+export { workSchedules } from './schedules/run.js'
+export type { BeginGeneration, ScheduleDeps } from './schedules/step.js'
+export { KEEP_SECONDS, keepInStep, openKeeper, type TickDeps, tick, tickDue } from './schedules/tick.js'
 export { bandOf, type MadeWith, madeWith, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
@@ -127,6 +158,7 @@ export {
   type Scores,
 } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export type { Ticking, Ticks } from './ticks.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
   type ComparedOutcome,
@@ -172,6 +204,17 @@ export { type ExplainOptions, explain, explainSearch, type SearchExplanation } f
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
 export {
+  changeGeneration,
+  type GenerationPatch,
+  type GenerationWishes,
+  getGeneration,
+  listGenerations,
+  planNext,
+  type RunWishes,
+  requireChangeable,
+  startGeneration,
+} from './verbs/generations.js'
+export {
   addGolden,
   clearGolden,
   compareGolden,
@@ -212,6 +255,21 @@ export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
+  changeSchedule,
+  createSchedule,
+  deleteSchedule,
+  findSchedule,
+  listScheduleRuns,
+  listSchedules,
+  pauseSchedule,
+  runSchedule,
+  type Schedule,
+  type ScheduleChange,
+  type ScheduleRunPage,
+  type SchedulesDeps,
+  type ScheduleWishes,
+} from './verbs/schedules.js'
+export {
   type Searched,
   type SearchHit,
   type SearchOptions,
@@ -220,6 +278,7 @@ export {
   type SearchResult,
   type Sought,
   search,
+  searchGeneration,
   searchMany,
   searchNamed,
   type Warning,
