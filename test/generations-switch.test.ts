@@ -48,7 +48,7 @@ import {
 } from '@millrace/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases, type Place } from './support/backends.js'
-import { TEST_ENV } from './support/world.js'
+import { TEST_ENV, until } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
 const OTHER = 'bge-small-zh-v1.5'
@@ -274,20 +274,23 @@ for (const backend of databases()) {
           await sleep(1)
         }
       }
-      const clients = [client(1), client(2), reader()]
-      await sleep(100)
-      expect(await switchTo(domain, next)).toMatchObject({
-        live: String(next.id),
-        retired: String(domain.generationId),
-        behind: 0,
-      })
-      await sleep(100)
-      expect(await rollback(domain)).toMatchObject({ live: String(domain.generationId), behind: 0 })
-      await sleep(100)
-      expect(await switchTo(domain, next)).toMatchObject({ retired: String(domain.generationId) })
-      await sleep(100)
-      isOver = true
-      await Promise.all(clients)
+      const clients = Promise.all([client(1), client(2), reader()])
+      try {
+        await sleep(100)
+        expect(await switchTo(domain, next)).toMatchObject({
+          live: String(next.id),
+          retired: String(domain.generationId),
+          behind: 0,
+        })
+        await sleep(100)
+        expect(await rollback(domain)).toMatchObject({ live: String(domain.generationId), behind: 0 })
+        await sleep(100)
+        expect(await switchTo(domain, next)).toMatchObject({ retired: String(domain.generationId) })
+        await sleep(100)
+      } finally {
+        isOver = true
+        await clients
+      }
       expect(searches).toBeGreaterThan(10)
       expect([...seen].sort()).toEqual([MODEL, OTHER])
       expect([...dims].sort()).toEqual([384, 512])
@@ -309,7 +312,7 @@ for (const backend of databases()) {
       const domain = await ingested()
       const next = await built(domain)
       // Some are embedded, some wait to be, some were not begun.
-      const ingestion = await submit(domain, [report(11), report(12)])
+      const ingestion = await submit(domain, [report(11, 60), report(12, 60)])
       await prepare()
       const leases = await dispatch(running.db, POLICY)
       const [first] = leases
@@ -654,16 +657,19 @@ for (const backend of databases()) {
           await sleep(5)
         }
       })()
-      await sleep(100)
       let live = 0
-      for (let n = 0; n < 6; n++) {
-        const to = n === 0 ? await switchTo(domain, made) : await rollback(domain)
-        live += to.retired === null ? 0 : 1
-        await sleep(40)
+      try {
+        await until(async () => (await row(domain, made)).filledAt ?? undefined)
+        for (let n = 0; n < 6; n++) {
+          const to = n === 0 ? await switchTo(domain, made) : await rollback(domain)
+          live += to.retired === null ? 0 : 1
+          await sleep(40)
+        }
+      } finally {
+        isOver = true
+        await building
       }
-      isOver = true
       const sent = await submitting
-      await building
       expect(live).toBe(6)
       await buildGenerations(deps())
       const counts = await running.db.query<{ count: number }>(
