@@ -71,12 +71,7 @@ export {
   publishedDocument,
   within,
 } from './explain.js'
-export {
-  type ExternalChunk,
-  type ExternalDocument,
-  externalChunks,
-  storeExternal,
-} from './external.js'
+export { type ExternalChunk, type ExternalDocument, externalChunks, storeExternal } from './external.js'
 export {
   FIELD_TYPES,
   type FieldRow,
@@ -94,6 +89,26 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
 export {
   countSlice,
   type DocumentSlice,
@@ -105,6 +120,21 @@ export {
   sampleDocuments,
 } from './generations/estimate.js'
 export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
+export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
+export { keepLive, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
@@ -113,7 +143,7 @@ export {
   generationErrors,
   NO_PROGRESS,
   progressOf,
-  retryFailed,
+  retryDocuments,
 } from './generations/progress.js'
 export {
   type EndedBy,
@@ -123,6 +153,7 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
 export {
   type GenerationChange,
   insertGeneration,
@@ -130,6 +161,14 @@ export {
   patchGeneration,
   SOAK_SECONDS_MIN,
 } from './generations/start.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,
@@ -159,6 +198,7 @@ export {
   type Measured,
   measuredOf,
   type NewResult,
+  type NewRun,
   nextQuestions,
   type OwnedRun,
   type ResultKind,
@@ -200,9 +240,42 @@ export {
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {
+  type Arrived,
+  beginImport,
+  dropImport,
+  dropLostImports,
+  finishImport,
+  IMPORT_SECONDS,
+  type ImportedDomain,
+  isImporting,
+  type StartedImport,
+} from './moves/lease.js'
+export { bitBytes } from './moves/raw.js'
+export {
+  fitting,
+  type MovedChunk,
+  type MovedDocument,
+  type MovedParent,
+  type MoveSource,
+  readSlice,
+  type Slice,
+} from './moves/read.js'
+export {
+  addChunks,
+  addColbertRows,
+  addDocuments,
+  addFilePiece,
+  addGoldenRows,
+  addStored,
+  addTermRows,
+  batchesOf,
+} from './moves/write.js'
+export {
   type ClaimedDocument,
   claimDocuments,
   type DocumentRange,
+  type FlatChunk,
+  type FlatParent,
   failDocuments,
   type PreparedChunk,
   type PreparedDocument,
@@ -234,6 +307,65 @@ export {
   sampleQueries,
   sampleVectors,
 } from './recall.js'
+export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
+export { deleteOld, deleteOldOf, type OldDocuments, type OldThing } from './schedules/retention.js'
+export {
+  type BuildLeft,
+  buildLeft,
+  countOlder,
+  pauseBuilding,
+  type Retried,
+  retryFailed,
+} from './schedules/retry.js'
+export {
+  countSchedules,
+  deleteSchedule,
+  getSchedule,
+  getScheduleRun,
+  insertSchedule,
+  listDue,
+  listScheduleRuns,
+  listSchedules,
+  type NewSchedule,
+  type OpenHours,
+  type Outcome,
+  pauseSchedule,
+  type Refused,
+  type RunCause,
+  runNow,
+  SCHEDULE_RUNS_KEPT,
+  SCHEDULES_MAX,
+  type ScheduleRow,
+  type ScheduleRunRow,
+  takeSchedules,
+  takeTick,
+  updateSchedule,
+} from './schedules/rows.js'
+export {
+  type IndexWear,
+  rebuildIndex,
+  type TableWear,
+  vacuumTable,
+  wornIndex,
+  wornTables,
+} from './schedules/upkeep.js'
+export {
+  claimScheduleRun,
+  countScheduleRuns,
+  domainsOf,
+  endScheduleRun,
+  holdScheduleRun,
+  ingestionEnd,
+  listAlarms,
+  type OwnedScheduleRun,
+  type RunCounts,
+  type RunEnd,
+  renewScheduleRun,
+  SCHEDULE_ATTEMPTS_MAX,
+  type ScheduleAlarm,
+  type Step,
+  storeStep,
+} from './schedules/work.js'
 export type {
   CountedWords,
   DocumentState,
@@ -252,14 +384,7 @@ export type {
   StorageForm,
   TextOutput,
 } from './schema.js'
-export {
-  type FoundHit,
-  findHits,
-  type HitQuery,
-  type Nothing,
-  readFilter,
-  whyNothing,
-} from './search.js'
+export { type FoundHit, findHits, type HitQuery, type Nothing, readFilter, whyNothing } from './search.js'
 export {
   type Expectation,
   firstHashes,
@@ -269,7 +394,9 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
+export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
+export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
@@ -310,7 +437,7 @@ export {
   weighQuery,
 } from './terms.js'
 export { timed } from './timed.js'
-export { countVectors, missingTexts, type VectorRow } from './vectors.js'
+export { countVectors, missingTexts, type StoredRow, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
   listWorkers,

@@ -1,6 +1,7 @@
-import { type Engine, type Level, levelOf } from '@millrace/embed'
+import { type Engine, type Level, levelOf, type Priority } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type FoundHit, findHits, readFilter, type SearchMode, whyNothing } from '@millrace/store'
+import { isGone, successorOf } from '../generations/live.js'
 import { type Asked, beginReading, goOnReading, type Reading } from '../search/asked.js'
 import type { StaleThreshold } from '../search/bands.js'
 import type { QueryCache } from '../search/cache.js'
@@ -19,6 +20,8 @@ interface Deps {
   readonly cache: QueryCache
   /** Absent: nothing is logged. */
   readonly queryLog?: QueryLog | undefined
+  /** Of what is embedded. Default: interactive. */
+  readonly priority?: Priority | undefined
 }
 
 /** What is looked for: the meaning of a text, or what is near a vector of the domain's dims, of any length. */
@@ -132,7 +135,27 @@ export async function searchNamed(
   if (shared !== undefined) await checkShared(deps, domain, shared)
   const reading =
     begun === undefined ? beginReading(deps, domain, requests) : goOnReading(deps, domain, requests, begun)
-  return { domain, outcomes: await searchRead(deps, reading) }
+  return searchLive(deps, reading, requests)
+}
+
+/** On the generation that was looked up; where that has ended by now, all of it anew on the one that is live. */
+async function searchLive(
+  deps: Deps,
+  reading: Reading,
+  requests: readonly SearchRequest[],
+): Promise<Searched> {
+  const { domain } = reading
+  const first = await searchRead(deps, reading).catch((error: unknown) => ({ broken: error }))
+  const errors =
+    'broken' in first
+      ? [first.broken]
+      : first.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []))
+  const now = errors.some(isGone) ? await successorOf(deps, domain) : undefined
+  if (now !== undefined) {
+    return { domain: now, outcomes: await searchRead(deps, goOnReading(deps, now, requests, reading)) }
+  }
+  if ('broken' in first) throw first.broken
+  return { domain, outcomes: first }
 }
 
 /**

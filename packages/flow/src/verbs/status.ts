@@ -9,6 +9,7 @@ import {
   type FailedGroup,
   type IndexState,
   indexStates,
+  listAlarms,
   listDomains,
   listFailed,
   listRunning,
@@ -16,6 +17,7 @@ import {
   NO_DOCUMENTS,
   type Outlook,
   outlook,
+  type ScheduleAlarm,
 } from '@millrace/store'
 import { type Besides, besidesOf, NO_BESIDES } from '../generations/besides.js'
 import { withinMs } from '../limit.js'
@@ -45,6 +47,8 @@ export interface Status {
   readonly memory: { readonly rssBytes: number }
   /** Documents that failed, grouped by why. */
   readonly failed: readonly FailedGroup[]
+  /** Schedules whose last run found something wrong, or failed. */
+  readonly alarms: readonly ScheduleAlarm[]
   /** How many run; `ingestions` has the oldest INGESTIONS_MAX. */
   readonly running: number
   readonly ingestions: readonly Ingestion[]
@@ -87,11 +91,12 @@ export interface StatusDeps {
 
 export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Status> {
   const depths = withinMs(QUEUE_MS, queues.depths()).catch(() => [])
-  const [workers, left, ahead, failed, running, rows, domains, indexes] = await Promise.all([
+  const [workers, left, ahead, failed, alarms, running, rows, domains, indexes] = await Promise.all([
     listWorkers(db),
     backlog(db),
     outlook(db),
     listFailed(db, { looked: FAILED_LOOKED_AT, limit: FAILED_GROUPS }),
+    listAlarms(db),
     countRunning(db),
     listRunning(db, INGESTIONS_MAX),
     listDomains(db),
@@ -123,6 +128,7 @@ export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Sta
     }),
     memory: { rssBytes: process.memoryUsage.rss() },
     failed,
+    alarms,
     running,
     ingestions,
     domains: domains.map(({ id, name, model, threshold }) => ({

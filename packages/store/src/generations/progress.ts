@@ -197,7 +197,7 @@ export const generationErrors = (on: Session, generationId: number, limit = 20):
   )
 
 /** Lets documents that failed in a generation be tried again; returns how many. */
-export async function retryFailed(db: Db, generationId: number): Promise<number> {
+export async function retryDocuments(db: Db, generationId: number): Promise<number> {
   const rows = await db.query(
     `update millrace.generation_documents set
        state = 'waiting', attempts = 0, leased_until = '-infinity', error_code = null, error_message = null

@@ -25,7 +25,8 @@ export interface Stored {
   readonly bits: Buffer
 }
 
-const EMPTY: Stored = {
+/** A vector of no form. */
+export const EMPTY: Stored = {
   embedding: new Float32Array(),
   codes: new Int8Array(),
   outliers: { indices: new Int32Array(), values: new Float32Array(), dims: 0 },
