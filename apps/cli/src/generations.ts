@@ -13,6 +13,7 @@ import {
   generationPlanSchema,
   generationSchema,
   generationsSchema,
+  type Switched,
   switchedSchema,
 } from './generations-contract.js'
 import {
@@ -193,9 +194,8 @@ function addSwitching(generations: Command, client: Client, print: Print): void 
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & { force?: string }) => {
       const body = options.force === undefined ? {} : { force: { reason: options.force } }
-      const path = `${await pathOf(client, domain, id)}/switch`
-      const done = await refusedByGate(client.post(path, body, switchedSchema))
-      print(options, done, () => showSwitched(done))
+      const done = await switched(client, `${await pathOf(client, domain, id)}/switch`, body)
+      if (done !== undefined) print(options, done, () => showSwitched(done))
     })
   generations
     .command('rollback')
@@ -287,12 +287,20 @@ async function runGate(client: Client, path: string): Promise<Gate> {
   return gate
 }
 
-/** A gate that refuses has an exit code of its own. */
-async function refusedByGate<T>(switching: Promise<T>): Promise<T> {
-  try {
-    return await switching
-  } catch (error) {
-    if (error instanceof CodedError && error.code === 'GATE_FAILED') process.exitCode = EXIT_WORSE
-    throw error
+/** Waits for a gate that is running; undefined when it refuses, which has an exit code of its own. */
+async function switched(client: Client, path: string, body: object): Promise<Switched | undefined> {
+  for (;;) {
+    try {
+      return await client.post(path, body, switchedSchema)
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error
+      if (error.code === 'GATE_FAILED') {
+        process.stderr.write(`${error.code}: ${error.message}\n${error.hint ?? ''}\n`)
+        process.exitCode = EXIT_WORSE
+        return undefined
+      }
+      if (error.code !== 'GATE_RUNNING') throw error
+      await sleep(2 * POLL_MS)
+    }
   }
 }
