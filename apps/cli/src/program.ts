@@ -9,6 +9,7 @@ import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addExplain } from './explain.js'
+import { addGenerations } from './generations.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
@@ -106,6 +107,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGenerations(program, client, write)
   addGolden(program, client, write)
   addRecall(program, client, write)
   addStorage(program, client, write)
