@@ -32,6 +32,7 @@ export {
   type GateSettings,
   type GateWishes,
   gateSettings,
+  isStill,
   judgeGolden,
   judgeOverlap,
 } from './generations/gate.js'
