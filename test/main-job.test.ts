@@ -451,7 +451,14 @@ for (const backend of backends()) {
         '/v1/domains/{name}/documents/{id}/file',
         '/v1/domains/{name}/explain',
         '/v1/domains/{name}/fields',
+<<<<<<< HEAD
         '/v1/domains/{name}/generations/{id}/gate',
+=======
+        '/v1/domains/{name}/generations',
+        '/v1/domains/{name}/generations/{id}',
+        '/v1/domains/{name}/generations/{id}/pause',
+        '/v1/domains/{name}/generations/{id}/resume',
+>>>>>>> gen-api
         '/v1/domains/{name}/golden',
         '/v1/domains/{name}/golden/run',
         '/v1/domains/{name}/golden/runs',

@@ -89,6 +89,26 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
 export {
   countSlice,
   type DocumentSlice,
@@ -99,6 +119,9 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
 export {
   beginGate,
   type DocumentStanding,
@@ -111,6 +134,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
+export { keepLive, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
@@ -129,6 +153,7 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
 export {
   type GenerationChange,
   insertGeneration,
@@ -136,6 +161,14 @@ export {
   patchGeneration,
   SOAK_SECONDS_MIN,
 } from './generations/start.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,
@@ -219,6 +252,7 @@ export {
 } from './moves/lease.js'
 export { bitBytes } from './moves/raw.js'
 export {
+  fitting,
   type MovedChunk,
   type MovedDocument,
   type MovedParent,

@@ -17,6 +17,7 @@ import {
   within,
 } from '@millrace/store'
 import { requireVector } from '../external.js'
+import { askLive } from '../generations/live.js'
 import type { QueryCache } from '../search/cache.js'
 import {
   conjunctsOf,
@@ -55,12 +56,21 @@ const NEIGHBOURS = 10
  * document, what it lost to is looked up. Nothing is logged.
  * @throws CodedError those of `search`
  */
-export async function explain(
+export const explain = (
   deps: Deps,
   domain: Domain,
   request: SearchRequest,
   documentId: string,
-  { timeoutMs = TIMEOUT_MS }: ExplainOptions = {},
+  options: ExplainOptions = {},
+): Promise<Explanation> =>
+  askLive(deps, domain, (live) => explainOn(deps, live, request, documentId, options))
+
+async function explainOn(
+  deps: Deps,
+  domain: Domain,
+  request: SearchRequest,
+  documentId: string,
+  { timeoutMs = TIMEOUT_MS }: ExplainOptions,
 ): Promise<Explanation> {
   const quiet: Deps = { db: deps.db, engine: deps.engine, cache: deps.cache }
   // First, so that a wrong request is refused whatever the document is.
