@@ -1,7 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { type Engine, openEngine } from '@millrace/embed'
 import { findDomain, gateFailed, gateOf } from '@millrace/flow'
-import type { Db } from '@millrace/store'
 import { buildProgram } from 'millrace'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -50,32 +49,6 @@ interface Compared {
   warnings: { code: string }[]
 }
 
-/** What another model made of the same documents becomes a generation beside the live one. */
-async function adopt(db: Db, from: string, into: string): Promise<string> {
-  return db.transact(async (tx) => {
-    const [ids] = await tx.query<{ from: number; into: number; generation: number }>(
-      `select a.id as from, b.id as into, g.id as generation
-       from millrace.domains a join millrace.generations g on g.domain_id = a.id, millrace.domains b
-       where a.name = $1 and b.name = $2`,
-      [from, into],
-    )
-    if (ids === undefined) throw new Error('there is no such domain')
-    for (const table of ['chunks', 'published']) {
-      await tx.query(
-        `update millrace.${table} t set document_id = n.id
-         from millrace.documents o join millrace.documents n on n.domain_id = $2 and n.external_id = o.external_id
-         where o.domain_id = $1 and t.document_id = o.id and t.generation_id = $3`,
-        [ids.from, ids.into, ids.generation],
-      )
-    }
-    await tx.query(
-      `update millrace.generations set domain_id = $1, state = 'building', follows = true, started_at = now() where id = $2`,
-      [ids.into, ids.generation],
-    )
-    return String(ids.generation)
-  })
-}
-
 const kinds = databases()
 for (const backend of kinds) {
   describe(`a gate, and two generations compared, ${backend.name}`, () => {
@@ -93,6 +66,7 @@ for (const backend of kinds) {
     }
     const set = (sql: string, ...values: unknown[]) =>
       world.running.backends.db.query(`update millrace.generations set ${sql} where id = $1`, [id, ...values])
+    const patch = (change: object) => world.call('PATCH', `/v1/domains/faq/generations/${id}`, change)
     const deps = () => ({ db: world.running.backends.db, engine })
 
     beforeAll(async () => {
@@ -104,14 +78,18 @@ for (const backend of kinds) {
       const documents = await Promise.all(
         names.map(async (name) => ({ id: name, text: await readFile(new URL(name, folder), 'utf8') })),
       )
-      const fill = async (name: string, wishes: object) => {
-        await world.call('POST', '/v1/domains', { name, ...wishes })
-        const path = `/v1/domains/${name}/documents`
-        await world.finished((await world.client.post(path, { documents }, submissionSchema)).ingestion)
-      }
-      await fill('faq', { model: 'all-minilm-l6-v2' })
-      await fill('twin', { model: 'bge-small-zh-v1.5', chunking: { size: 96, overlap: 0 } })
-      id = await adopt(world.running.backends.db, 'twin', 'faq')
+      await world.call('POST', '/v1/domains', { name: 'faq', model: 'all-minilm-l6-v2' })
+      const path = '/v1/domains/faq/documents'
+      await world.finished((await world.client.post(path, { documents }, submissionSchema)).ingestion)
+      const begun = await world.call('POST', '/v1/domains/faq/generations', {
+        model: 'bge-small-zh-v1.5',
+        chunking: { size: 96, overlap: 0 },
+      })
+      id = String(begun.body.id)
+      await until(async () => {
+        const { body } = await world.call('GET', `/v1/domains/faq/generations/${id}`)
+        return body.builtAt === null ? undefined : true
+      })
       const samples = JSON.parse(
         await readFile(new URL('../samples/questions.json', import.meta.url), 'utf8'),
       ) as Record<string, Question[]>
@@ -138,13 +116,13 @@ for (const backend of kinds) {
       expect(report?.overlap?.overlap).toBeGreaterThan(0.3)
       expect(report?.overlap?.overlap).toBeLessThan(1)
       expect(report?.sentence.en).toContain('weaker evidence than a golden set')
-      await set(`gate = '{"required": "golden"}'`)
+      await patch({ gate: { required: 'golden' } })
       expect((await gate()).report).toMatchObject({ passed: false, evidence: 'none' })
-      await set(`gate = '{"overlap": 0.999}'`)
+      await patch({ gate: { overlap: 0.999 } })
       expect((await gate()).report).toMatchObject({ passed: false, evidence: 'overlap' })
-      await set(`gate = '{"overlap": 0.1}'`)
+      await patch({ gate: { overlap: 0.1 } })
       expect((await gate()).report?.passed).toBe(true)
-      await set(`gate = '{}'`)
+      await patch({ gate: {} })
     })
 
     test('with one, a model of another language is refused, with the questions that got worse', async () => {
@@ -181,7 +159,7 @@ for (const backend of kinds) {
       const refusal = gateFailed(first.report)
       expect(refusal.code).toBe('GATE_FAILED')
       expect(refusal.details).toMatchObject({ evidence: 'golden', worse: { total: expect.any(Number) } })
-      await set(`gate = '{"margin": 1}'`)
+      await patch({ gate: { margin: 1 } })
       const mended = await gate('?fresh=false')
       expect(mended.report?.passed).toBe(true)
       expect((await gate('?fresh=false')).report).toEqual(mended.report)
@@ -197,7 +175,7 @@ for (const backend of kinds) {
       const measured = await gate('?fresh=false')
       expect(measured.report?.at).not.toBe(mended.report?.at)
       await revise(-1)
-      await set(`gate = '{}'`)
+      await patch({ gate: {} })
     })
 
     // With one of them: who asks has nothing to do with the database.
@@ -260,11 +238,10 @@ for (const backend of kinds) {
 
     test('a document that the other has not yet, and one that has none at all', async () => {
       const { db } = world.running.backends
+      await patch({ paused: true })
       await db.query(
-        `insert into millrace.generation_documents (generation_id, document_id, revision)
-         select p.generation_id, p.document_id, p.revision from millrace.published p
-         join millrace.documents d on d.id = p.document_id
-         where p.generation_id = $1 and d.external_id = 'change-password.md'`,
+        `update millrace.generation_documents f set state = 'waiting' from millrace.documents d
+         where f.generation_id = $1 and d.id = f.document_id and d.external_id = 'change-password.md'`,
         [id],
       )
       await db.query(
@@ -272,7 +249,7 @@ for (const backend of kinds) {
       )
       await db.query(
         `delete from millrace.published p using millrace.generation_documents f
-         where p.generation_id = $1 and f.generation_id = $1 and p.document_id = f.document_id`,
+         where p.generation_id = $1 and f.generation_id = $1 and p.document_id = f.document_id and f.state = 'waiting'`,
         [id],
       )
       const query = 'change my password'
@@ -351,7 +328,7 @@ for (const backend of kinds) {
       expect(await status('POST', at('999'))).toEqual([404, 'UNKNOWN_GENERATION'])
       expect(await status('GET', at('x'))).toEqual([404, 'UNKNOWN_GENERATION'])
       expect(await status('GET', '/v1/domains/nope/generations/1/gate')).toEqual([404, 'UNKNOWN_DOMAIN'])
-      await set(`state = 'ended'`)
+      expect((await world.call('POST', `/v1/domains/faq/generations/${id}/cancel`)).status).toBe(200)
       expect(await status('POST', at(id))).toEqual([409, 'GENERATION_ENDED'])
       expect((await status('GET', at(id)))[0]).toBe(200)
       expect(await refused({ query, generations: [live, id] })).toEqual([409, 'GENERATION_ENDED'])
