@@ -20,11 +20,8 @@ import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
-<<<<<<< HEAD
 import { gateRoutes } from './routes/gate.js'
-=======
 import { generationRoutes } from './routes/generations.js'
->>>>>>> gen-api
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
@@ -122,11 +119,8 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
-<<<<<<< HEAD
     await closed.register(scheduleRoutes, deps)
-=======
     await closed.register(moveRoutes, deps)
->>>>>>> move
     exposeMetrics(closed, deps)
   })
   closeMethods()

@@ -3,17 +3,12 @@ import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
-<<<<<<< HEAD
+  type BeginGeneration,
   buildGenerations,
   continueRuns,
   embedLease,
   endGenerations,
-=======
-  type BeginGeneration,
-  continueRuns,
-  embedLease,
   KEEP_SECONDS,
->>>>>>> sched
   type Log,
   openKeeper,
   openPreparer,
@@ -23,13 +18,10 @@ import {
   type Settings,
   type SwitchDeps,
   sweepOnce,
-<<<<<<< HEAD
   switchDue,
   switchGate,
-=======
   tick,
   workSchedules,
->>>>>>> sched
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -70,14 +62,11 @@ const SYNC_MS = 500
 const BUILD_MS = 1_000
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
-<<<<<<< HEAD
 /** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
 const SWITCH_MS = 1_000
-=======
 /** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
 const SCHEDULES_MS = 1_000
 const SCHEDULED_AT_ONCE = 2
->>>>>>> sched
 
 const beginGeneration: BeginGeneration = () =>
   Promise.reject(new CodedError('NOTHING_CHANGES', 'Generations cannot be begun yet'))
@@ -126,12 +115,9 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   )
   const indexing = new AbortController()
   const measuring = new AbortController()
-<<<<<<< HEAD
   const building = new AbortController()
-=======
   const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
   const work = () => workSchedules(scheduled, measuring.signal)
->>>>>>> sched
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
   const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
   const loops = [

@@ -89,7 +89,7 @@ export const generationOut = z.object({
   id: z.string(),
   domain: z.string(),
   state: z
-    .enum(['live', 'building', 'retired', 'ending', 'ended'])
+    .enum(['importing', 'live', 'building', 'retired', 'ending', 'ended'])
     .describe('ended: nothing is left of it but this'),
   phase: z
     .enum(['filling', 'embedding', 'indexing', 'complete', 'incomplete'])

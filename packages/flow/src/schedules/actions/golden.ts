@@ -1,6 +1,7 @@
 import { METRICS, type Metrics } from '../../golden/metrics.js'
+import type { Run } from '../../golden/run.js'
 import { canonicalJson } from '../../recipe.js'
-import { getRun, listRuns, type Run, startRun } from '../../verbs/golden.js'
+import { getRun, listRuns, startRun } from '../../verbs/golden.js'
 import type { Alarm, Golden } from '../action.js'
 import { numberAt, type StepContext, type StepResult, type Steps } from '../step.js'
 
