@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema } from './client.js'
+import { addCompare } from './compare.js'
 import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
@@ -72,6 +73,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
 
   addSearch(program, client, write)
   addExplain(program, client, write)
+  addCompare(program, client, write)
 
   addSimilarity(program, client, write)
 
