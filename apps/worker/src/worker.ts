@@ -56,7 +56,7 @@ const SYNC_MS = 500
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
 /** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
-const SCHEDULES_MS = 1_000
+const SCHEDULES_MS = 500
 const SCHEDULED_AT_ONCE = 2
 
 const beginGeneration: BeginGeneration = () =>
