@@ -26,6 +26,8 @@ export interface Client {
   readonly language: 'zh' | 'en'
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** Deletes what is there. */
+  remove(path: string): Promise<void>
   /** Posts bytes as they come, as fast as the server takes them. */
   send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
   /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
@@ -71,6 +73,10 @@ export function openClient(options: ClientOptions): Client {
         }),
         schema,
       ),
+    remove: async (path) => {
+      const response = await call(path, { method: 'DELETE' })
+      await response.body?.cancel()
+    },
     send: async (path, { contentType, bytes }, schema) =>
       read(
         await call(path, {
