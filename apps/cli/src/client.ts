@@ -28,6 +28,8 @@ export interface Client {
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   patch<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** Deletes what is there. */
+  remove(path: string): Promise<void>
   /** Posts bytes as they come, as fast as the server takes them. */
   send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
   /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
@@ -78,6 +80,10 @@ export function openClient(options: ClientOptions): Client {
     post: json('POST'),
     patch: json('PATCH'),
     put: json('PUT'),
+    remove: async (path) => {
+      const response = await call(path, { method: 'DELETE' })
+      await response.body?.cancel()
+    },
     send: async (path, { contentType, bytes }, schema) =>
       read(
         await call(path, {

@@ -16,6 +16,7 @@ import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
 import { within } from './numbers.js'
 import { addRecall } from './recall.js'
+import { addSchedules } from './schedules.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
 import { addSimilarity } from './similarity.js'
@@ -113,6 +114,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   addGolden(program, client, write)
   addRecall(program, client, write)
   addStorage(program, client, write)
+  addSchedules(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })
