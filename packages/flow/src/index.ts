@@ -168,6 +168,7 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
+export { type Cancelled, cancelGeneration, endGenerations } from './verbs/end-generations.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
@@ -260,10 +261,7 @@ export {
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
 export {
-  type Cancelled,
   type CarryBands,
-  cancelGeneration,
-  endGenerations,
   type Gate,
   type GateVerdict,
   rollbackGeneration,
