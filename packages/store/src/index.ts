@@ -134,7 +134,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
-export { keepLive, modelsInUse } from './generations/hold.js'
+export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
