@@ -10,11 +10,13 @@ import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addExplain } from './explain.js'
+import { addGenerations } from './generations.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
 import { within } from './numbers.js'
 import { addRecall } from './recall.js'
+import { addSchedules } from './schedules.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
 import { addSimilarity } from './similarity.js'
@@ -108,9 +110,11 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGenerations(program, client, write)
   addGolden(program, client, write)
   addRecall(program, client, write)
   addStorage(program, client, write)
+  addSchedules(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

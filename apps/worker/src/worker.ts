@@ -65,7 +65,7 @@ const GOLDEN_MS = 1_000
 /** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
 const SWITCH_MS = 1_000
 /** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
-const SCHEDULES_MS = 1_000
+const SCHEDULES_MS = 500
 const SCHEDULED_AT_ONCE = 2
 
 const beginGeneration: BeginGeneration = () =>

@@ -226,7 +226,6 @@ export {
   countAttempt,
   type DispatchPolicy,
   dispatch,
-  type FailedText,
   isWanted,
   type Lease,
   type LeasedText,
@@ -234,8 +233,6 @@ export {
   noteBreak,
   openLease,
   renewLease,
-  type StoredLease,
-  storeLease,
   uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
@@ -398,6 +395,7 @@ export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
 export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
+export { type FailedText, type StoredLease, storeLease } from './stored.js'
 export {
   abandonIngestion,
   addRejections,

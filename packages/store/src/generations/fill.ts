@@ -14,10 +14,13 @@ export const HAS_TEXT = `(d.origin not in ('file', 'url') or d.format is not nul
  * file could not be read) fails where readers would lose it, and has no part in it where they would not.
  */
 const WAITS = `coalesce(d.state <> 'cancelled' and ${HAS_TEXT} or p.revision = d.revision, false)`
+export const GONE = {
+  code: 'REVISION_CANCELLED',
+  message: 'Its last revision was cancelled, and the text of the one before it is not kept',
+} as const
 const OUTCOME = `case when ${WAITS} then 'waiting' else 'failed' end as state,
-  case when not ${WAITS} then coalesce(d.error_code, 'REVISION_CANCELLED') end as code,
-  case when not ${WAITS} then coalesce(
-    d.error_message, 'Its last revision was cancelled, and the text of the one before it is not kept') end as message`
+  case when not ${WAITS} then coalesce(d.error_code, '${GONE.code}') end as code,
+  case when not ${WAITS} then coalesce(d.error_message, '${GONE.message}') end as message`
 const LIVE = `left join millrace.generations l on l.domain_id = d.domain_id and l.state = 'live'
   left join millrace.published p on p.generation_id = l.id and p.document_id = d.id`
 /** Closed, with a part in `g`, and not there already. */
