@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import {
   buildGenerations,
+  carryBandsOf,
   continueRuns,
   embedLease,
   endGenerations,
@@ -100,7 +101,12 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const measuring = new AbortController()
   const building = new AbortController()
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
-  const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
+  const switching: SwitchDeps = {
+    ...deps,
+    settings,
+    gate: switchGate(deps, { isAutomatic: true }),
+    carryBands: carryBandsOf(deps),
+  }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
