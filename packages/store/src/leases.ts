@@ -52,7 +52,7 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
 }
 
 /** A generation `g` whose texts may be embedded now. */
-const IS_SERVED = `g.state in ('live', 'building', 'retired') and not g.paused and g.error_code is null`
+const IS_SERVED = `(g.state in ('live', 'building') or g.state = 'retired' and g.follows) and not g.paused and g.error_code is null`
 
 /** A lease is not filled to less: what it costs to hand out would show. */
 const LEASE_TOKENS_MIN = 2_048
@@ -93,7 +93,8 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
   const turn = await tx.query<{ id: number; start: number; weight: number }>(
-    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start, g.weight
+    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start,
+       case g.state when 'live' then 1 else g.weight end as weight
      from millrace.generations g
      join millrace.roles r on r.name = 'dispatch'
      left join millrace.turns t on t.generation_id = g.id
@@ -307,8 +308,9 @@ export function storeLease(
       await failBeside(tx, lease, result.failed)
       await publishBeside(tx, lease.generationId, await holdWaitingBeside(tx, lease.generationId, hashes))
     }
-    await countEmbedded(tx, taken)
-    if (form.state !== 'live') await countBuilt(tx, lease.generationId, taken)
+    // An ingestion counts what is made of it for its readers: for the next generation it is counted anew.
+    if (form.state === 'live') await countEmbedded(tx, taken)
+    else await countBuilt(tx, lease.generationId, taken)
     if (result.done) await tx.query('delete from millrace.leases where id = $1', [lease.id])
     return { texts: taken.length, tokens: taken.reduce((sum, row) => sum + row.tokens, 0) }
   }, DERIVED)

@@ -100,12 +100,12 @@ async function targetOf(tx: Tx, generationId: number): Promise<Target | undefine
   return found[0]
 }
 
-/** One that was retired before ends, the live one retires, and the other one is live: a domain has one of each. */
+/** One that was retired before ends, unless it is the next; the live one retires; the next is live. A domain has one of each. */
 async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise<void> {
   await tx.query(
     `update millrace.generations set state = 'ending', ended_at = now(), ended_by = 'replaced', follows = false, drop_at = null
-     where domain_id = $1 and state = 'retired' and id <> $2`,
-    [to.domainId, target.id],
+     where domain_id = $1 and state = 'retired'`,
+    [to.domainId],
   )
   // How long the other one stays is said by the one of the two that was built beside it. Vectors that nobody can compute
   // again are copied all the time, so that the way back stays open.
@@ -122,7 +122,7 @@ async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise
   await tx.query(
     `update millrace.generations set
        state = 'live', live_since = now(), built_at = coalesce(built_at, now()), retired_at = null, drop_at = null,
-       follows = false, paused = false, switch_when_built = false, error_code = null, error_message = null,
+       ended_at = null, ended_by = null, follows = false, paused = false, switch_when_built = false, error_code = null, error_message = null,
        -- From here on: how far the documents know what they are in this generation, see settle.
        filled_at = now(), filled_after = 0,
        forced = case when $2 then jsonb_build_object('at', now(), 'reason', $3::text, 'gated', $4::jsonb) else forced end
