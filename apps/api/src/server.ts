@@ -8,6 +8,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiDeps } from './deps.js'
 import { answerError, answerMalformed, bodyOf } from './errors.js'
+import { acceptArchives } from './intake/archive.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
@@ -21,12 +22,15 @@ import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
 import { gateRoutes } from './routes/gate.js'
+import { generationRoutes } from './routes/generations.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { modelRoutes } from './routes/models.js'
+import { moveRoutes } from './routes/move.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
+import { scheduleRoutes } from './routes/schedules.js'
 import { searchRoutes } from './routes/search.js'
 import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
@@ -63,6 +67,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   })
   readJsonStrictly(app)
   acceptLines(app)
+  acceptArchives(app)
   // A file that is too large is refused alone.
   await app.register(multipart, { throwFileSizeLimit: false })
   refuseOverload(app, deps.settings.limits.requests)
@@ -97,6 +102,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(generationRoutes, deps)
     await closed.register(modelRoutes, deps)
     await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)
@@ -115,6 +121,8 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
+    await closed.register(scheduleRoutes, deps)
+    await closed.register(moveRoutes, deps)
     exposeMetrics(closed, deps)
   })
   closeMethods()

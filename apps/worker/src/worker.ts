@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
+import { CodedError } from '@millrace/errors'
 import {
+  type BeginGeneration,
   buildGenerations,
   carryBandsOf,
   continueRuns,
   embedLease,
   endGenerations,
+  KEEP_SECONDS,
   type Log,
+  openKeeper,
   openPreparer,
   openReading,
   prepareRange,
@@ -17,6 +21,8 @@ import {
   sweepOnce,
   switchDue,
   switchGate,
+  tick,
+  workSchedules,
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -34,6 +40,8 @@ export interface WorkerDeps {
   readonly queues: Queues
   readonly engine: Engine
   readonly log: Log
+  /** What schedules go by. Default: the machine's. */
+  readonly now?: (() => Date) | undefined
 }
 
 export interface RunningWorker {
@@ -57,10 +65,16 @@ const BUILD_MS = 1_000
 const GOLDEN_MS = 1_000
 /** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
 const SWITCH_MS = 1_000
+/** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
+const SCHEDULES_MS = 1_000
+const SCHEDULED_AT_ONCE = 2
 
-/** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
+const beginGeneration: BeginGeneration = () =>
+  Promise.reject(new CodedError('NOTHING_CHANGES', 'Generations cannot be begun yet'))
+
+/** Prepares, dispatches, embeds and sweeps and keeps schedules until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
-  const { db, queues, engine, log } = deps
+  const { db, queues, engine, log, now = () => new Date() } = deps
   const id = randomUUID()
   const preparer = openPreparer(log)
   const reading = openReading(settings, log)
@@ -94,12 +108,17 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
         tokens += stored.tokens
         void handOutSafely()
       },
+      tick: async ({ schedule }) => {
+        await tick({ db, log, now }, schedule)
+      },
     },
     settings,
   )
   const indexing = new AbortController()
   const measuring = new AbortController()
   const building = new AbortController()
+  const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
+  const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
   const switching: SwitchDeps = {
     ...deps,
@@ -118,6 +137,8 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
       buildGenerations({ db, engine, preparer, settings }, building.signal),
     ),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
+    every(KEEP_SECONDS * 1_000, log, 'schedules', openKeeper({ db, queues, log, now })),
+    ...Array.from({ length: SCHEDULED_AT_ONCE }, () => every(SCHEDULES_MS, log, 'scheduled runs', work)),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),
   ]

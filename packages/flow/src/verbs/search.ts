@@ -12,7 +12,7 @@ import type { QueryLog } from '../search/log.js'
 import { type Plan, planOf } from '../search/plan.js'
 import { fuseHits, type Rerank, rerankHits } from '../search/rerank.js'
 import { leastFor, SCORE_KINDS, type ScoreKind, type Scores } from '../search/scores.js'
-import { type Domain, nameAt } from './domains.js'
+import { type Domain, findDomainAt, nameAt } from './domains.js'
 
 interface Deps {
   readonly db: Db
@@ -67,6 +67,8 @@ export interface Warning {
 
 export interface SearchResult {
   readonly hits: readonly SearchHit[]
+  /** The generation that was searched. */
+  readonly generation: string
   readonly model: string
   readonly mode: SearchMode
   readonly rankedBy: ScoreKind
@@ -156,6 +158,21 @@ async function searchLive(
   return { domain, outcomes: first }
 }
 
+/**
+ * The same on another generation of the domain than the live one, to try it.
+ * @throws CodedError UNKNOWN_GENERATION as well
+ */
+export async function searchGeneration(
+  deps: Deps,
+  { name, generation }: { readonly name: string; readonly generation: string },
+  requests: readonly SearchRequest[],
+  shared?: SearchOptions,
+): Promise<Searched> {
+  const domain = await findDomainAt(deps, name, generation)
+  if (shared !== undefined) await checkShared(deps, domain, shared)
+  return { domain, outcomes: await searchMany(deps, domain, requests) }
+}
+
 async function checkShared(deps: Deps, domain: Domain, shared: SearchOptions): Promise<void> {
   const { filter } = planOf(deps.engine, domain, { ...shared, query: '' })
   if (shared.filter === undefined) return
@@ -224,7 +241,9 @@ async function run(
     level: levelFor(hit, plan),
   }))
   const ended = performance.now()
-  deps.queryLog?.note({
+  // Whoever tries a generation before its time asks nothing of the domain.
+  const queryLog = domain.generationState === 'live' ? deps.queryLog : undefined
+  queryLog?.note({
     domainId: domain.id,
     asked: asked.text ?? asked.vector ?? '',
     k: request.k,
@@ -243,6 +262,7 @@ async function run(
   })
   return {
     hits,
+    generation: String(domain.generationId),
     model: domain.model,
     mode,
     rankedBy,

@@ -29,17 +29,17 @@ export interface NewGeneration {
   /** Only those of documents published since. Default all. */
   readonly copiesSince?: Date | null
   /** Default 0.5. */
-  readonly weight?: number
+  readonly weight?: number | undefined
   /** Default false. */
-  readonly switchWhenBuilt?: boolean
+  readonly switchWhenBuilt?: boolean | undefined
   /** Default a day. */
-  readonly soakSeconds?: number
+  readonly soakSeconds?: number | undefined
   /** Default false. */
-  readonly keepUpToDate?: boolean
+  readonly keepUpToDate?: boolean | undefined
   /** Default confirm. */
-  readonly thresholds?: ThresholdPolicy
+  readonly thresholds?: ThresholdPolicy | undefined
   /** Default none. */
-  readonly gate?: Readonly<Record<string, unknown>>
+  readonly gate?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
