@@ -11,6 +11,7 @@ import {
   openQueryLog,
   openReading,
 } from '@millrace/flow'
+import { loadAhead } from './models.js'
 import { builtPage } from './page.js'
 import { buildServer } from './server.js'
 
@@ -54,7 +55,10 @@ export async function startApi(
     settings,
     page: builtPage(),
   })
+  const closing = new AbortController()
+  loadAhead({ db, engine, log }, closing.signal)
   app.addHook('onClose', async () => {
+    closing.abort()
     await preparer.close()
     await reading.close()
     await queryLog.close()

@@ -18,6 +18,51 @@ export {
   readVectors,
   VECTOR_CHUNKS_MAX,
 } from './external.js'
+export {
+  type AlignedRow,
+  alignHits,
+  type PlacedHit,
+  type Reason as MoveReason,
+  reasonsOf,
+} from './generations/align.js'
+export { type Besides, besidesOf, NO_BESIDES } from './generations/besides.js'
+export { type BuildDeps, buildGenerations } from './generations/build.js'
+export {
+  CARRY_METHODS,
+  type Carried,
+  type CarryMethod,
+  carryOver,
+  type Evidence,
+  type SharesAbove,
+  SURENESSES,
+  type Sureness,
+} from './generations/carry.js'
+export { type Copies, copiesOf, type MadeOf } from './generations/copies.js'
+export {
+  checkGate,
+  GATE_METRICS,
+  type GateMetric,
+  type GateSettings,
+  type GateWishes,
+  gateSettings,
+  judgeGolden,
+  judgeOverlap,
+} from './generations/gate.js'
+export { type GateReport, gateFailed } from './generations/gate-report.js'
+export { matchGolden, scaleOf } from './generations/match.js'
+export { randomOf, type Sample, type Scored } from './generations/place.js'
+export { type GenerationPlan, type Planned, planGeneration } from './generations/plan.js'
+export { openRates, type Rates } from './generations/rate.js'
+export { nextRecipe } from './generations/recipe.js'
+export {
+  describeGeneration,
+  type Generation,
+  type GenerationDocuments,
+  type GenerationPhase,
+  phaseOf,
+} from './generations/report.js'
+export { switchGate } from './generations/switch-gate.js'
+export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -33,9 +78,12 @@ export {
 } from './golden/metrics.js'
 export { percentile, recallAt, withoutSelf } from './golden/recall.js'
 export { type RunReport, reportOf } from './golden/report.js'
+export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSettings } from './golden/run.js'
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { exportDomain } from './move/export.js'
+export { type Imported, importDomain } from './move/import.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
@@ -113,6 +161,14 @@ export { type Env, type Limits, readSettings, type Settings } from './settings.j
 export type { Ticking, Ticks } from './ticks.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
 export {
+  type ComparedOutcome,
+  type ComparedPair,
+  type ComparedSet,
+  comparedPair,
+  compareQueries,
+  compareSets,
+} from './verbs/compare.js'
+export {
   type DocumentDetail,
   type DocumentPage,
   type DocumentSummary,
@@ -146,6 +202,18 @@ export {
 } from './verbs/embed-texts.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
+export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
+export {
+  changeGeneration,
+  type GenerationPatch,
+  type GenerationWishes,
+  getGeneration,
+  listGenerations,
+  planNext,
+  type RunWishes,
+  requireChangeable,
+  startGeneration,
+} from './verbs/generations.js'
 export {
   addGolden,
   clearGolden,
@@ -158,11 +226,8 @@ export {
   listGolden,
   listResults,
   listRuns,
-  QUESTIONS_AT_ONCE,
   QUESTIONS_MAX,
-  type Run,
   type RunPage,
-  type RunSettings,
   startRun,
 } from './verbs/golden.js'
 export {
@@ -213,6 +278,7 @@ export {
   type SearchResult,
   type Sought,
   search,
+  searchGeneration,
   searchMany,
   searchNamed,
   type Warning,
@@ -252,4 +318,18 @@ export {
   submitDocuments,
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export {
+  type Cancelled,
+  type CarryBands,
+  cancelGeneration,
+  endGenerations,
+  type Gate,
+  type GateVerdict,
+  rollbackGeneration,
+  type Switch,
+  type SwitchDeps,
+  type SwitchWishes,
+  switchDue,
+  switchGeneration,
+} from './verbs/switch.js'
 export { type Waiting, waitingOf } from './waiting.js'

@@ -23,6 +23,13 @@ export const int8: Encoding<number> = {
   write: (into, at, value) => void into.writeBigInt64BE(BigInt(value), at),
 }
 
+/** Microseconds since 2000 (timestamptz_recv). */
+export const timestamp: Encoding<Date> = {
+  size: () => 8,
+  write: (into, at, date) =>
+    void into.writeBigInt64BE(BigInt(date.getTime() - Date.UTC(2000, 0, 1)) * 1_000n, at),
+}
+
 export const text: Encoding<string> = {
   size: (value) => Buffer.byteLength(value),
   write: (into, at, value) => void into.write(value, at),

@@ -126,53 +126,75 @@ export async function getDomainAt(
 
 /** Writes the domain, its first generation, the table of its vectors and its view; undefined when it exists. */
 export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | undefined> {
-  const { index = { m: 16, efConstruction: 64 }, storage = 'full', outputs = ['dense'] } = given
   return db.transact(async (tx) => {
-    const inserted = await tx.query<{ id: number }>(
-      `insert into millrace.domains (name, search) values ($1, $2) on conflict do nothing returning id`,
-      [given.name, JSON.stringify(given.search ?? {})],
-    )
-    const domain = inserted[0]
-    if (domain === undefined) return undefined
-    const generation = one(
-      await tx.query<{ id: number }>(
-        `insert into millrace.generations
-           (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction,
-            counted, live_since)
-         values ($1, $2, $3, $4, $5, 'live', $6, $7, $8, $9, $10, $11, now()) returning id`,
-        [
-          domain.id,
-          given.model,
-          given.dims,
-          JSON.stringify(given.recipe),
-          given.recipeHash,
-          storage,
-          outputs,
-          given.lexical ?? null,
-          index.m,
-          index.efConstruction,
-          given.counted ?? 'terms',
-        ],
-      ),
-      'the new generation',
-    )
-    const { threshold, levels, chosen = true } = given
-    await setBands(tx, domain.id, [
-      { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
-      ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
-    ])
-    const form = { storage, dims: given.dims }
-    await createVectors(tx, generation.id, form)
-    if (outputs.includes('sparse')) await createTerms(tx, generation.id)
-    if (outputs.includes('colbert')) await createColbert(tx, generation.id)
-    await createView(tx, given.name, generation.id, form)
-    const made = [vectorsTable(generation.id), viewOf(given.name)]
-    if (outputs.includes('sparse')) made.push(termsTable(generation.id))
-    await tx.query('select millrace.show_to_readers(name::regclass) from unnest($1::text[]) as u (name)', [
-      made,
-    ])
+    const made = await makeDomain(tx, given, 'live')
+    if (made === undefined) return undefined
+    await showDomain(tx, given.name, made.generationId, given)
     return getDomain(tx, given.name)
   })
+}
+
+/** A domain and its first generation, with the tables of that; undefined when it exists. Without a view nobody reads it. */
+export async function makeDomain(
+  tx: Tx,
+  given: NewDomain,
+  state: GenerationState,
+): Promise<{ readonly id: number; readonly generationId: number } | undefined> {
+  const { index = { m: 16, efConstruction: 64 }, storage = 'full', outputs = ['dense'] } = given
+  const inserted = await tx.query<{ id: number }>(
+    `insert into millrace.domains (name, search) values ($1, $2) on conflict do nothing returning id`,
+    [given.name, JSON.stringify(given.search ?? {})],
+  )
+  const domain = inserted[0]
+  if (domain === undefined) return undefined
+  const generation = one(
+    await tx.query<{ id: number }>(
+      `insert into millrace.generations
+           (domain_id, model, dims, recipe, recipe_hash, state, storage, outputs, lexical, index_m, index_ef_construction,
+            counted, live_since)
+         values ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, case $12 when 'live' then now() end) returning id`,
+      [
+        domain.id,
+        given.model,
+        given.dims,
+        JSON.stringify(given.recipe),
+        given.recipeHash,
+        storage,
+        outputs,
+        given.lexical ?? null,
+        index.m,
+        index.efConstruction,
+        given.counted ?? 'terms',
+        state,
+      ],
+    ),
+    'the new generation',
+  )
+  const { threshold, levels, chosen = true } = given
+  await setBands(tx, domain.id, [
+    { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
+    ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
+  ])
+  const form = { storage, dims: given.dims }
+  await createVectors(tx, generation.id, form)
+  if (outputs.includes('sparse')) await createTerms(tx, generation.id)
+  if (outputs.includes('colbert')) await createColbert(tx, generation.id)
+  return { id: domain.id, generationId: generation.id }
+}
+
+/** The view of a domain, and whoever reads in SQL may read it and what it is of. */
+export async function showDomain(
+  tx: Tx,
+  name: string,
+  generationId: number,
+  { dims, storage = 'full', outputs = ['dense'] }: Pick<NewDomain, 'dims' | 'storage' | 'outputs'>,
+): Promise<void> {
+  await createView(tx, name, generationId, { storage, dims })
+  const made = [vectorsTable(generationId), viewOf(name)]
+  if (outputs.includes('sparse')) made.push(termsTable(generationId))
+  await tx.query('select millrace.show_to_readers(name::regclass) from unnest($1::text[]) as u (name)', [
+    made,
+  ])
 }
 
 /** What is undefined stays. */
@@ -184,8 +206,9 @@ export interface BandChange {
   readonly chosen: boolean
 }
 
-function setBands(on: Session, domainId: number, bands: readonly BandChange[]): Promise<object[]> {
-  return on.query(
+export async function setBands(on: Session, domainId: number, bands: readonly BandChange[]): Promise<void> {
+  if (bands.length === 0) return
+  await on.query(
     `insert into millrace.bands as b (domain_id, score, recipe, threshold, levels, chosen)
      select $1, n.score, n.recipe, n.threshold, n.levels, n.chosen
      from jsonb_to_recordset($2) as n (score text, recipe text, threshold real, levels jsonb, chosen boolean)
@@ -217,7 +240,7 @@ export function updateDomain(
     )
     const domain = found[0]
     if (domain === undefined) return undefined
-    if (change.bands !== undefined && change.bands.length > 0) await setBands(tx, domain.id, change.bands)
+    await setBands(tx, domain.id, change.bands ?? [])
     if (change.index !== undefined) {
       await tx.query(
         `update millrace.generations set index_m = $2, index_ef_construction = $3 where domain_id = $1 and state = 'live'`,
@@ -238,11 +261,14 @@ const PAUSE_MS = 200
  * Removes a domain with everything in it; false when there was none. Its rows are taken when nobody has them rather
  * than waited for: whoever is writing vectors would have to wait behind this, holding counters that this needs.
  */
-export async function deleteDomain(db: Db, name: string): Promise<boolean> {
+export const deleteDomain = (db: Db, name: string): Promise<boolean> => deleteWhere(db, 'name = $1', [name])
+
+/** The same for a domain that is one only if `condition` holds of its row. */
+export async function deleteWhere(db: Db, condition: string, values: readonly unknown[]): Promise<boolean> {
   const end = performance.now() + DELETE_MS
   for (;;) {
     try {
-      return await deleteOnce(db, name)
+      return await deleteOnce(db, condition, values)
     } catch (error) {
       if (!BUSY.has(codeOf(error)) || performance.now() > end) throw error
       await sleep(PAUSE_MS * Math.random())
@@ -250,11 +276,11 @@ export async function deleteDomain(db: Db, name: string): Promise<boolean> {
   }
 }
 
-function deleteOnce(db: Db, name: string): Promise<boolean> {
+function deleteOnce(db: Db, condition: string, values: readonly unknown[]): Promise<boolean> {
   return db.transact(async (tx) => {
-    const found = await tx.query<{ id: number }>(
-      'select id from millrace.domains where name = $1 for update nowait',
-      [name],
+    const found = await tx.query<{ id: number; name: string }>(
+      `select id, name from millrace.domains where ${condition} for update nowait`,
+      values,
     )
     const domain = found[0]
     if (domain === undefined) return false
@@ -263,7 +289,7 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
       'select id from millrace.generations where domain_id = $1 order by id for update nowait',
       [domain.id],
     )
-    await tx.query(`drop view if exists ${viewOf(name)}`)
+    await tx.query(`drop view if exists ${viewOf(domain.name)}`)
     for (const { id } of held) {
       await stopBuilding(tx, id)
       await dropVectors(tx, id)
@@ -277,7 +303,7 @@ function deleteOnce(db: Db, name: string): Promise<boolean> {
   })
 }
 
-const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
+export const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
 export async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {

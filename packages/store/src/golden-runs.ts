@@ -1,4 +1,4 @@
-import { type Db, one, type Session } from './connect.js'
+import { type Db, one, type Session, type Tx } from './connect.js'
 import { lockSet } from './golden.js'
 
 export type RunState = 'running' | 'finished' | 'failed'
@@ -47,49 +47,51 @@ const RUN_COLUMNS = `r.id, d.name as domain, r.generation_id as "generationId", 
 const RUN_FROM = 'millrace.golden_runs r join millrace.domains d on d.id = r.domain_id'
 
 /** Writes a run with a copy of the set, and lets the oldest go; undefined when the domain is gone. */
-export function insertRun(db: Db, given: NewRun): Promise<RunRow | undefined> {
-  return db.transact(async (tx) => {
-    // The set does not change while it is copied, and two runs do not both count a hundred.
-    if (!(await lockSet(tx, given.domainId))) return undefined
-    const run = one(
-      await tx.query<{ id: number }>(
-        `insert into millrace.golden_runs
-           (domain_id, generation_id, settings, model, recipe_hash, levels, note, questions, attempts, owner, owned_until)
-         select $1, $2, $3, $4, $5, $6, $7, s.size, (s.size <= $8)::int, case when s.size <= $8 then $9::uuid end,
-           case when s.size <= $8 then now() + make_interval(secs => $10) else '-infinity' end
-         from (select count(*)::int as size from millrace.golden where domain_id = $1) s
-         returning id`,
-        [
-          given.domainId,
-          given.generationId,
-          JSON.stringify(given.settings),
-          given.model,
-          given.recipeHash,
-          given.levels,
-          given.note,
-          given.owner.upTo,
-          given.owner.id,
-          given.owner.seconds,
-        ],
-      ),
-      'the new run',
-    )
-    await tx.query(
-      `insert into millrace.golden_results
-         (run_id, position, external_id, question, question_hash, filter, documents)
-       select $2, row_number() over (order by external_id), external_id, question, question_hash, filter, documents
-       from millrace.golden where domain_id = $1`,
-      [given.domainId, run.id],
-    )
-    await tx.query(
-      `delete from millrace.golden_runs where id in (
-         select id from millrace.golden_runs where domain_id = $1 and state <> 'running'
-         order by id desc offset $2
-       )`,
-      [given.domainId, RUNS_KEPT - 1],
-    )
-    return getRun(tx, given.domainId, run.id)
-  })
+export const insertRun = (db: Db, given: NewRun): Promise<RunRow | undefined> =>
+  db.transact((tx) => addRun(tx, given))
+
+/** The same within a transaction, so that several runs have the same set. */
+export async function addRun(tx: Tx, given: NewRun): Promise<RunRow | undefined> {
+  // The set does not change while it is copied, and two runs do not both count a hundred.
+  if (!(await lockSet(tx, given.domainId))) return undefined
+  const run = one(
+    await tx.query<{ id: number }>(
+      `insert into millrace.golden_runs
+         (domain_id, generation_id, settings, model, recipe_hash, levels, note, questions, attempts, owner, owned_until)
+       select $1, $2, $3, $4, $5, $6, $7, s.size, (s.size <= $8)::int, case when s.size <= $8 then $9::uuid end,
+         case when s.size <= $8 then now() + make_interval(secs => $10) else '-infinity' end
+       from (select count(*)::int as size from millrace.golden where domain_id = $1) s
+       returning id`,
+      [
+        given.domainId,
+        given.generationId,
+        JSON.stringify(given.settings),
+        given.model,
+        given.recipeHash,
+        given.levels,
+        given.note,
+        given.owner.upTo,
+        given.owner.id,
+        given.owner.seconds,
+      ],
+    ),
+    'the new run',
+  )
+  await tx.query(
+    `insert into millrace.golden_results
+       (run_id, position, external_id, question, question_hash, filter, documents)
+     select $2, row_number() over (order by external_id), external_id, question, question_hash, filter, documents
+     from millrace.golden where domain_id = $1`,
+    [given.domainId, run.id],
+  )
+  await tx.query(
+    `delete from millrace.golden_runs where id in (
+       select id from millrace.golden_runs where domain_id = $1 and state <> 'running'
+       order by id desc offset $2
+     )`,
+    [given.domainId, RUNS_KEPT - 1],
+  )
+  return getRun(tx, given.domainId, run.id)
 }
 
 export async function getRun(on: Session, domainId: number, id: number): Promise<RunRow | undefined> {

@@ -71,12 +71,7 @@ export {
   publishedDocument,
   within,
 } from './explain.js'
-export {
-  type ExternalChunk,
-  type ExternalDocument,
-  externalChunks,
-  storeExternal,
-} from './external.js'
+export { type ExternalChunk, type ExternalDocument, externalChunks, storeExternal } from './external.js'
 export {
   FIELD_TYPES,
   type FieldRow,
@@ -94,6 +89,62 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
+export {
+  countSlice,
+  type DocumentSlice,
+  type MeasuredSpeed,
+  measuredSpeed,
+  type RowBytes,
+  rowBytes,
+  type SampledDocument,
+  sampleDocuments,
+} from './generations/estimate.js'
+export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
+export {
+  beginGate,
+  type DocumentStanding,
+  type Gated,
+  type GateFacts,
+  gateFacts,
+  keepGated,
+  type Published,
+  sampleTexts,
+  standingIn,
+  topsOf,
+} from './generations/gate.js'
+export { keepLive, modelsInUse } from './generations/hold.js'
+export {
+  type Completeness,
+  completeness,
+  type GenerationError,
+  type GenerationProgress,
+  generationErrors,
+  NO_PROGRESS,
+  progressOf,
+  retryDocuments,
+} from './generations/progress.js'
 export {
   type EndedBy,
   type GenerationRow,
@@ -102,6 +153,22 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
+export {
+  type GenerationChange,
+  insertGeneration,
+  type NewGeneration,
+  patchGeneration,
+  SOAK_SECONDS_MIN,
+} from './generations/start.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,
@@ -131,6 +198,7 @@ export {
   type Measured,
   measuredOf,
   type NewResult,
+  type NewRun,
   nextQuestions,
   type OwnedRun,
   type ResultKind,
@@ -172,9 +240,42 @@ export {
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
 export {
+  type Arrived,
+  beginImport,
+  dropImport,
+  dropLostImports,
+  finishImport,
+  IMPORT_SECONDS,
+  type ImportedDomain,
+  isImporting,
+  type StartedImport,
+} from './moves/lease.js'
+export { bitBytes } from './moves/raw.js'
+export {
+  fitting,
+  type MovedChunk,
+  type MovedDocument,
+  type MovedParent,
+  type MoveSource,
+  readSlice,
+  type Slice,
+} from './moves/read.js'
+export {
+  addChunks,
+  addColbertRows,
+  addDocuments,
+  addFilePiece,
+  addGoldenRows,
+  addStored,
+  addTermRows,
+  batchesOf,
+} from './moves/write.js'
+export {
   type ClaimedDocument,
   claimDocuments,
   type DocumentRange,
+  type FlatChunk,
+  type FlatParent,
   failDocuments,
   type PreparedChunk,
   type PreparedDocument,
@@ -283,14 +384,7 @@ export type {
   StorageForm,
   TextOutput,
 } from './schema.js'
-export {
-  type FoundHit,
-  findHits,
-  type HitQuery,
-  type Nothing,
-  readFilter,
-  whyNothing,
-} from './search.js'
+export { type FoundHit, findHits, type HitQuery, type Nothing, readFilter, whyNothing } from './search.js'
 export {
   type Expectation,
   firstHashes,
@@ -300,7 +394,9 @@ export {
   type VectorPair,
 } from './similarities.js'
 export { countRunning, type FailedGroup, indexStates, listFailed, type Outlook, outlook } from './status.js'
-export { embeddingSql, type Form } from './storage/form.js'
+export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
+export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
+export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
 export {
   abandonIngestion,
@@ -341,7 +437,7 @@ export {
   weighQuery,
 } from './terms.js'
 export { timed } from './timed.js'
-export { countVectors, missingTexts, type VectorRow } from './vectors.js'
+export { countVectors, missingTexts, type StoredRow, type VectorRow } from './vectors.js'
 export {
   type LivingWorker,
   listWorkers,

@@ -1,7 +1,7 @@
 import { deleteUnwanted } from './cancel.js'
 import { type ColbertRow, insertColbert } from './colbert.js'
 import { type Db, one, type Tx } from './connect.js'
-import { holdWaiting, publish } from './publish.js'
+import { holdWaiting, holdWaitingBeside, publish, publishBeside } from './publish.js'
 import { insertTerms, type TermsRow } from './terms.js'
 import { holdForm, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
 
@@ -29,7 +29,8 @@ export interface DispatchPolicy {
 /**
  * Hands out free texts as leases until `leasesMax` are out; returns the new ones, whose jobs the caller
  * enqueues. Generations take turns by tokens (start-time fair queueing), so that one domain's million
- * documents do not delay another's ten. One dispatcher at a time: the role's row is the lock.
+ * documents do not delay another's ten; one of weight 0.5 gets half as many. One dispatcher at a time: the role's row is
+ * the lock.
  */
 export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
   return db.transact(async (tx) => {
@@ -50,6 +51,9 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
   })
 }
 
+/** A generation `g` whose texts may be embedded now. */
+const IS_SERVED = `g.state in ('live', 'building', 'retired') and not g.paused and g.error_code is null`
+
 /** A lease is not filled to less: what it costs to hand out would show. */
 const LEASE_TOKENS_MIN = 2_048
 /** More free texts than this are much. */
@@ -67,8 +71,17 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
       `select count(*)::int as texts, coalesce(sum(tokens), 0)::int as tokens,
          exists (
            select 1 from millrace.ingestions where state = 'running' and (not sealed or received + preparing > 0)
+         ) or exists (
+           select 1 from millrace.generations g
+           where ${IS_SERVED} and g.state <> 'live' and exists (
+             select 1 from millrace.generation_documents f
+             where f.generation_id = g.id and f.state in ('waiting', 'preparing')
+           )
          ) as more
-       from (select tokens from millrace.pending where lease_id is null limit $1) free`,
+       from (
+         select p.tokens from millrace.pending p join millrace.generations g on g.id = p.generation_id
+         where p.lease_id is null and ${IS_SERVED} limit $1
+       ) free`,
       [SAMPLE_TEXTS],
     ),
     'free texts',
@@ -79,12 +92,13 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
 
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
-  const turn = await tx.query<{ id: number; start: number }>(
-    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start
+  const turn = await tx.query<{ id: number; start: number; weight: number }>(
+    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start, g.weight
      from millrace.generations g
      join millrace.roles r on r.name = 'dispatch'
      left join millrace.turns t on t.generation_id = g.id
-     where exists (select 1 from millrace.pending p where p.generation_id = g.id and p.lease_id is null)
+     where ${IS_SERVED}
+       and exists (select 1 from millrace.pending p where p.generation_id = g.id and p.lease_id is null)
      order by start, g.id
      limit 1`,
   )
@@ -118,7 +132,7 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
   await tx.query(
     `insert into millrace.turns as t (generation_id, served) values ($1, $2)
      on conflict (generation_id) do update set served = excluded.served`,
-    [next.id, next.start + lease.tokens],
+    [next.id, next.start + Math.ceil(lease.tokens / (next.weight > 0 ? next.weight : 1))],
   )
   await tx.query(`update millrace.roles set clock = $1 where name = 'dispatch'`, [next.start])
   return { id: lease.id, generationId: next.id }
@@ -166,7 +180,9 @@ export function openLease(db: Db, lease: Lease, sharedAttemptsMax: number): Prom
       held.map(() => lease.generationId),
       held.map((row) => row.text_hash),
     )
-    await startWork(tx, [...new Set(held.map((row) => row.ingestion))])
+    const ingestions = new Set(held.map((row) => row.ingestion))
+    ingestions.delete(null)
+    if (ingestions.size > 0) await startWork(tx, [...ingestions])
     const texts = await tx.query<LeasedText>(
       `select p.text_hash as hash, c.context, c.text, p.tokens, p.attempts >= $2 as "isSuspect"
        from millrace.pending p
@@ -283,10 +299,16 @@ export function storeLease(
     // Whatever else is kept of a text goes with its vector: there is either all of it or nothing.
     await insertTerms(tx, lease.generationId, (result.terms ?? []).filter(isFresh))
     await insertColbert(tx, lease.generationId, (result.colbert ?? []).filter(isFresh))
-    await failTexts(tx, lease, result.failed)
     const hashes = taken.map((row) => row.hash)
-    await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
+    if (form.state === 'live') {
+      await failTexts(tx, lease, result.failed)
+      await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
+    } else {
+      await failBeside(tx, lease, result.failed)
+      await publishBeside(tx, lease.generationId, await holdWaitingBeside(tx, lease.generationId, hashes))
+    }
     await countEmbedded(tx, taken)
+    if (form.state !== 'live') await countBuilt(tx, lease.generationId, taken)
     if (result.done) await tx.query('delete from millrace.leases where id = $1', [lease.id])
     return { texts: taken.length, tokens: taken.reduce((sum, row) => sum + row.tokens, 0) }
   }, DERIVED)
@@ -329,6 +351,41 @@ async function failTexts(tx: Tx, lease: Lease, failed: readonly FailedText[]): P
      ) f
      where d.id = f.document_id and d.id = any($2) and d.state = 'embedding'`,
     [lease.generationId, ids, hashes, failed.map((text) => text.code), failed.map((text) => text.message)],
+  )
+}
+
+/** As `failTexts`, of a generation that is not live: what fails in it says nothing of the documents. */
+async function failBeside(tx: Tx, lease: Lease, failed: readonly FailedText[]): Promise<void> {
+  if (failed.length === 0) return
+  const hashes = failed.map((text) => text.hash)
+  const taken = await takePending(tx, lease, hashes)
+  const ids = await holdWaitingBeside(
+    tx,
+    lease.generationId,
+    taken.map((row) => row.hash),
+  )
+  await tx.query(
+    `update millrace.generation_documents s set state = 'failed', error_code = f.code, error_message = f.message
+     from (
+       select distinct on (c.document_id) c.document_id, c.revision, f.code, f.message
+       from unnest($3::bytea[], $4::text[], $5::text[]) as f (hash, code, message)
+       join millrace.chunks c on c.generation_id = $1 and c.text_hash = f.hash
+       where c.document_id = any($2)
+       order by c.document_id, c.revision desc, c.ordinal
+     ) f
+     where s.generation_id = $1 and s.document_id = f.document_id and s.revision = f.revision and s.state = 'embedding'`,
+    [lease.generationId, ids, hashes, failed.map((text) => text.code), failed.map((text) => text.message)],
+  )
+}
+
+/** Last: whoever else stores for this generation waits for its row. */
+async function countBuilt(tx: Tx, generationId: number, taken: readonly Taken[]): Promise<void> {
+  if (taken.length === 0) return
+  await tx.query(
+    `update millrace.generations set
+       texts_embedded = texts_embedded + $2, tokens_embedded = tokens_embedded + $3
+     where id = $1`,
+    [generationId, taken.length, taken.reduce((sum, row) => sum + row.tokens, 0)],
   )
 }
 

@@ -61,9 +61,10 @@ export interface SearchSettings {
 }
 /**
  * `live`: what readers see. `building`: beside it. `retired`: was live, stays for its soak. `ending`: its rows are being
- * removed. `ended`: nothing of it is left but its row, its history.
+ * removed. `ended`: nothing of it is left but its row, its history. `importing`: it comes from an archive, and not all of it
+ * has arrived.
  */
-export type GenerationState = 'live' | 'building' | 'retired' | 'ending' | 'ended'
+export type GenerationState = 'importing' | 'live' | 'building' | 'retired' | 'ending' | 'ended'
 export type Origin = 'text' | 'file' | 'url' | 'vectors'
 export type DocumentState = 'received' | 'preparing' | 'embedding' | 'ready' | 'failed' | 'cancelled'
 export type IngestionState = 'running' | 'cancelled' | 'finished'

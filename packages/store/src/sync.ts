@@ -1,4 +1,5 @@
 import type { Db } from './connect.js'
+import { keepGenerations } from './generations/hold.js'
 import { markOrphans } from './vectors.js'
 
 /** A source whose ingestion has done everything but delete what is gone. */
@@ -55,6 +56,7 @@ export function whyNot(sync: Omit<DueSync, 'id' | 'domainId' | 'source'>): strin
 
 async function deleteSome(db: Db, sync: DueSync): Promise<boolean> {
   return db.transact(async (tx) => {
+    const kept = await keepGenerations(tx, sync.domainId)
     const gone = await tx.query<{ id: number }>(
       `select d.id from millrace.documents d
        where d.domain_id = $1 and d.source = $2 and d.ingestion_id < $3
@@ -73,8 +75,8 @@ async function deleteSome(db: Db, sync: DueSync): Promise<boolean> {
     const ids = gone.map((row) => row.id)
     const used = await tx.query<{ generation_id: number; hashes: Buffer[] }>(
       `select generation_id, array_agg(distinct text_hash) as hashes
-       from millrace.chunks where document_id = any($1) group by 1`,
-      [ids],
+       from millrace.chunks where document_id = any($1) and generation_id = any($2) group by 1`,
+      [ids, kept.map(({ id }) => id)],
     )
     await tx.query('delete from millrace.documents where id = any($1)', [ids])
     for (const { generation_id, hashes } of used) await markOrphans(tx, generation_id, hashes)

@@ -25,10 +25,19 @@ export async function createVectors(tx: Tx, generationId: number, form: Form): P
   await tx.query(`create index on ${table} (orphaned_at) where orphaned_at is not null`)
 }
 
-/** How a generation keeps its vectors, and that it stays until the transaction ends; undefined when it is gone. */
-export async function holdForm(tx: Tx, generationId: number): Promise<Form | undefined> {
-  const found = await tx.query<Form>(
-    'select storage, dims from millrace.generations where id = $1 for key share',
+/** A generation as it is until the transaction of whoever holds it ends. */
+export interface HeldForm extends Form {
+  readonly state: 'live' | 'building' | 'retired'
+}
+
+/**
+ * How a generation keeps its vectors, and that it stays, in its state, until the transaction ends; undefined when it is
+ * gone, or is going.
+ */
+export async function holdForm(tx: Tx, generationId: number): Promise<HeldForm | undefined> {
+  const found = await tx.query<HeldForm>(
+    `select storage, dims, state from millrace.generations
+     where id = $1 and state in ('live', 'building', 'retired') for key share`,
     [generationId],
   )
   return found[0]
@@ -45,10 +54,23 @@ export async function insertVectors(
   form: Form,
   rows: readonly VectorRow[],
 ): Promise<void> {
-  if (rows.length === 0) return
+  const stored = rows.map(({ hash, vector }) => ({ ...store(form.storage, vector), hash }))
+  await insertStored(tx, generationId, form, stored)
+}
+
+/** A text's hash and its vector as a form keeps it. */
+export type StoredRow = Stored & { readonly hash: Buffer }
+
+/** The same for what is in its form already. */
+export async function insertStored(
+  tx: Tx,
+  generationId: number,
+  form: Form,
+  stored: readonly StoredRow[],
+): Promise<void> {
+  if (stored.length === 0) return
   const table = vectorsTable(generationId)
   const columns = columnsOf(form)
-  const stored = rows.map(({ hash, vector }) => ({ ...store(form.storage, vector), hash }))
   if (tx.kind === 'embedded') {
     const names = columns.map(({ name }) => name).join(', ')
     await tx.query(
@@ -59,10 +81,10 @@ export async function insertVectors(
     )
     return
   }
-  await copyRows<Stored & { readonly hash: Buffer }>(
+  await copyRows<StoredRow>(
     tx,
     table,
-    [column('text_hash', bytea, ({ hash }: { readonly hash: Buffer }) => hash), ...columns],
+    [column('text_hash', bytea, ({ hash }: StoredRow) => hash), ...columns],
     stored,
   )
 }

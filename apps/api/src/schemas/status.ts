@@ -1,5 +1,6 @@
 import { FAILED_LOOKED_AT } from '@millrace/flow'
 import { z } from 'zod'
+import { besidesOut } from './besides.js'
 import { ingestionOut } from './ingestions.js'
 import { counts, indexState } from './shared.js'
 
@@ -105,6 +106,7 @@ export const statusOut = z.object({
       threshold: z.number().nullable(),
       documents: counts,
       index: indexState,
+      ...besidesOut,
     }),
   ),
 })

@@ -1,4 +1,4 @@
-import { type Engine, type Level, requireReranker } from '@millrace/embed'
+import { type Engine, type Level, type Priority, requireReranker } from '@millrace/embed'
 import { CodedError, codeOf } from '@millrace/errors'
 import type { Db, SearchMode } from '@millrace/store'
 import { bandOf, checkThreshold } from '../search/bands.js'
@@ -58,6 +58,8 @@ export interface RetrievalSettings {
 interface Deps {
   readonly db: Db
   readonly engine: Engine
+  /** Of what is embedded. Default: interactive. */
+  readonly priority?: Priority | undefined
 }
 
 /**

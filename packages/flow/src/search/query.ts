@@ -20,6 +20,8 @@ import { heaviest } from './terms.js'
 export interface EmbedDeps {
   readonly engine: Pick<Engine, 'embed' | 'manifest'>
   readonly cache: QueryCache
+  /** Of what is embedded. Default: interactive for queries, bulk for the rest. */
+  readonly priority?: Priority | undefined
 }
 
 /** What a search needs of a query. */
@@ -99,7 +101,7 @@ export function requireReader(engine: Pick<Engine, 'manifest'>, domain: Domain, 
  * @throws CodedError UNKNOWN_MODEL, MISSING_OUTPUT, and those of `Engine.load`
  */
 export async function encodeTexts(
-  { engine, cache }: EmbedDeps,
+  { engine, cache, priority }: EmbedDeps,
   encoder: Encoder,
   texts: readonly string[],
 ): Promise<QueryResult[]> {
@@ -115,7 +117,7 @@ export async function encodeTexts(
         texts: places.map((place) => good[place] ?? ''),
         kind: encoder.kind,
         outputs,
-        priority: encoder.priority ?? (encoder.kind === 'query' ? 'interactive' : 'bulk'),
+        priority: encoder.priority ?? priority ?? (encoder.kind === 'query' ? 'interactive' : 'bulk'),
       }),
   )
   let next = 0

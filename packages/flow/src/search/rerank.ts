@@ -4,6 +4,7 @@ import {
   colbertScore,
   type Engine,
   embedAll,
+  type Priority,
   type RerankResult,
   signScorer,
 } from '@millrace/embed'
@@ -17,6 +18,8 @@ import type { ScoreKind, Scores } from './scores.js'
 interface Deps {
   readonly db: Pick<Db, 'query'>
   readonly engine: Pick<Engine, 'embed' | 'rerank' | 'manifest'>
+  /** Default: interactive. */
+  readonly priority?: Priority | undefined
 }
 
 /** What reranking needs of a domain. */
@@ -103,7 +106,7 @@ export async function rerankHits<T extends Rankable>(
     }))
   }
   const texts = hits.slice(0, top).map(({ context, text }) => context + text)
-  const results = await deps.engine.rerank({ model: by, query: query.text, texts })
+  const results = await deps.engine.rerank({ model: by, query: query.text, texts, priority: deps.priority })
   return ranked(hits, results.map(scoreOf), (hit, rerank) => ({
     ...hit,
     scores: { ...hit.scores, rerank },
@@ -197,7 +200,7 @@ export function requireColbert(engine: Pick<Engine, 'manifest'>, model: string):
 
 /** Of each hit, against the signs that are stored of its text's tokens, else its text embedded anew. */
 async function colbertScores(
-  { db, engine }: Deps,
+  { db, engine, priority = 'interactive' }: Deps,
   domain: RerankDomain,
   query: RerankQuery,
   hits: readonly Rankable[],
@@ -209,7 +212,7 @@ async function colbertScores(
   const kept = new Map(stored.map((row) => [keyOf(row.hash), row]))
   const absent = hits.filter(({ textHash }) => !kept.has(keyOf(textHash)))
   const embed = (kind: 'query' | 'document', texts: readonly string[]) =>
-    embedAll(engine, { model, texts, kind, outputs: [COLBERT], priority: 'interactive' })
+    embedAll(engine, { model, texts, kind, outputs: [COLBERT], priority })
   const [asked, computed] = await Promise.all([
     query.colbert ?? embed('query', [query.text]).then(([first]) => first?.colbert),
     embed(

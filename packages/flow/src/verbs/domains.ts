@@ -8,6 +8,7 @@ import {
   getDomainAt,
   type IndexSettings,
   insertDomain,
+  isImporting,
   type Lexical,
   listDomains as listRows,
   deleteDomain as removeDomain,
@@ -92,13 +93,13 @@ const asDomain = (row: DomainRow): Domain => ({
 
 /**
  * Creates a domain and starts the load of its models, if it has any; its first requests wait for that.
- * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
+ * @throws CodedError DOMAIN_EXISTS, DOMAIN_IMPORTING, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
  * BAD_FUSION, and those of a reranker
  */
 export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Domain> {
   const made = wishes.model === EXTERNAL ? externalOf(wishes) : modelOf(deps, wishes)
   const hash = recipeHash(made.recipe)
-  const kept = outputsOf(deps, wishes)
+  const kept = outputsOf(deps.engine, made.model, wishes.outputs)
   const search = searchOf({}, wishes)
   requireSearch(deps.engine, { ...made, ...kept }, search, wishes.search)
   const row = await insertDomain(deps.db, {
@@ -117,15 +118,24 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
     ),
   })
   if (row === undefined) {
-    throw new CodedError('DOMAIN_EXISTS', `There is a domain "${wishes.name}" already`, {
-      hint: 'Choose another name, or change that one with PATCH',
-      details: { name: wishes.name },
-    })
+    throw (await isImporting(deps.db, wishes.name)) ? domainImporting(wishes.name) : domainExists(wishes.name)
   }
   // A failed load is kept as the model's state and tried again by whoever needs it next.
   for (const id of modelsOf(row)) deps.engine.load(id).catch(() => undefined)
   return asDomain(row)
 }
+
+export const domainExists = (name: string): CodedError =>
+  new CodedError('DOMAIN_EXISTS', `There is a domain "${name}" already`, {
+    hint: 'Choose another name, or change that one with PATCH',
+    details: { name },
+  })
+
+export const domainImporting = (name: string): CodedError =>
+  new CodedError('DOMAIN_IMPORTING', `A domain "${name}" is being imported`, {
+    hint: 'Wait until it is there; DELETE of that domain ends the import',
+    details: { name },
+  })
 
 /**
  * Vectors that a search looks at unless it or its domain says otherwise; as in millrace.find_hits. With 100, recall@10
@@ -137,7 +147,7 @@ export const EF_SEARCH_DEFAULT = 200
 const INDEX_DEFAULTS: IndexSettings = { m: 16, efConstruction: 64 }
 
 /** @throws CodedError BAD_INDEX */
-function indexOf(standing: IndexSettings, { m, efConstruction }: IndexWishes = {}): IndexSettings {
+export function indexOf(standing: IndexSettings, { m, efConstruction }: IndexWishes = {}): IndexSettings {
   const index = {
     m: m ?? standing.m,
     efConstruction: efConstruction ?? Math.max(standing.efConstruction, 2 * (m ?? 0)),
@@ -152,16 +162,17 @@ function indexOf(standing: IndexSettings, { m, efConstruction }: IndexWishes = {
 }
 
 /** What is kept of a text. @throws CodedError MISSING_OUTPUT */
-function outputsOf(
-  { engine, defaultModel }: Deps,
-  { model, outputs }: DomainWishes,
+export function outputsOf(
+  engine: Pick<Engine, 'manifest'>,
+  model: string,
+  outputs: readonly TextOutput[] | undefined,
 ): { readonly outputs: TextOutput[]; readonly lexical: Lexical | null } {
   if (model === EXTERNAL) {
     const other = outputs?.find((output) => output !== 'dense')
     if (other !== undefined) throw missingOutput(EXTERNAL, other)
     return { outputs: ['dense'], lexical: null }
   }
-  const manifest = engine.manifest(model ?? defaultModel)
+  const manifest = engine.manifest(model)
   const wanted = new Set<TextOutput>(['dense', ...(outputs ?? (['sparse'] as const))])
   if (wanted.has('colbert') && !manifest.outputs.includes('colbert'))
     throw missingOutput(manifest.id, 'colbert')
@@ -228,7 +239,7 @@ function externalOf(wishes: DomainWishes) {
 }
 
 /** What decides how a text becomes vectors, where no text does. */
-function refuseRecipe({ cleaning, chunking }: RecipeWishes): void {
+export function refuseRecipe({ cleaning, chunking }: RecipeWishes): void {
   if (cleaning === undefined && chunking === undefined) return
   throw new CodedError(
     'NOT_FOR_EXTERNAL',
@@ -328,7 +339,7 @@ function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void
   const { recipe } = domain
   if (isExternal(domain) || model === EXTERNAL) {
     if (model === undefined || model === recipe.model) return
-    throw needsGeneration(domain, ['model'])
+    throw needsDomain(domain)
   }
   const manifest = deps.engine.manifest(model ?? recipe.model)
   const wanted = { ...changedRecipe(recipe, manifest, { cleaning, chunking }), model: manifest.id }
@@ -338,13 +349,23 @@ function refuseNewRecipe(deps: Deps, domain: Domain, change: DomainChange): void
   if (fields.length > 0) throw needsGeneration(domain, fields)
 }
 
-const needsGeneration = (domain: Domain, fields: readonly string[]) =>
+const needsGeneration = ({ name }: Domain, fields: readonly string[]) =>
   new CodedError(
     'NEEDS_GENERATION',
-    `A change of ${fields.join(', ')} needs every vector of "${domain.name}" anew`,
+    `A change of ${fields.join(', ')} needs another generation of "${name}"`,
     {
-      hint: 'Create another domain with it and submit the documents there',
+      hint: `POST /v1/domains/${name}/generations builds one beside the live one: millrace generations start ${name}`,
       details: { fields },
+    },
+  )
+
+const needsDomain = ({ name }: Domain) =>
+  new CodedError(
+    'NEEDS_GENERATION',
+    `Vectors that are brought and those of a model do not go into one domain`,
+    {
+      hint: `Create another domain beside "${name}" and submit the documents there`,
+      details: { fields: ['model'] },
     },
   )
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Engine } from '@millrace/embed'
-import { CodedError, codeOf, messageOf } from '@millrace/errors'
+import { CodedError } from '@millrace/errors'
 import {
   claimRun,
   clearGolden as clearRows,
@@ -8,7 +8,6 @@ import {
   countGolden,
   type Db,
   deleteGolden as deleteRow,
-  endRun,
   type GoldenQuestion,
   type GoldenWritten,
   getRun as getRow,
@@ -19,19 +18,13 @@ import {
   listRuns as listRows,
   lockSet,
   type MissingDocument,
-  measuredOf,
   missingDocuments,
-  type NewResult,
-  nextQuestions,
   type OwnedRun,
   putGolden,
   type ResultKind,
   type ResultRow,
-  type RunRow,
   releaseRun,
-  storeResults,
   type Tx,
-  type WaitingQuestion,
 } from '@millrace/store'
 import type { Rejection } from '../accept.js'
 import { numberOf, readNumber, readText, writeText } from '../cursor.js'
@@ -44,34 +37,24 @@ import {
 } from '../golden/accept.js'
 import { type Comparison, compareRuns } from '../golden/compare.js'
 import { refuseFilters } from '../golden/filters.js'
-import { gradeOf, MISS } from '../golden/grade.js'
-import { DEPTH } from '../golden/metrics.js'
-import { type RunReport, reportOf } from '../golden/report.js'
 import {
-  decideRetrieval,
-  type RetrievalSettings,
-  type RetrievalWishes,
-  type Retrieve,
-  type Retrieved,
-  retrieverOf,
-} from '../golden/retrieve.js'
+  asRun,
+  failRun,
+  OWNED_SECONDS,
+  planRun,
+  QUESTIONS_AT_ONCE,
+  type Run,
+  type RunPurpose,
+  type RunWishes,
+  workOn,
+} from '../golden/run.js'
 import type { Log } from '../log.js'
 import type { Settings } from '../settings.js'
-import { type Domain, findDomain, unknownDomain } from './domains.js'
+import { type Domain, findDomainAt, unknownDomain } from './domains.js'
 import { REJECTED_SHOWN } from './submit.js'
 
 /** Questions in a set. */
 export const QUESTIONS_MAX = 10_000
-/** Up to so many a run is answered when it is done; a larger one goes on in a worker. */
-export const QUESTIONS_AT_ONCE = 200
-/** Embedded together and searched in one statement, which on PGlite nobody can interrupt. */
-const SLICE = 32
-/** How far a missed document is looked for. */
-const MISSED_DEPTH = 100
-/** Hits that a miss shows instead. */
-const INSTEAD = 3
-/** Without a sign of life for so long a run is somebody else's: far more than a slice takes. */
-const OWNED_SECONDS = 60
 
 interface Deps {
   readonly db: Db
@@ -204,64 +187,39 @@ export async function deleteGolden({ db }: Deps, domain: Domain, id: string): Pr
 
 export const clearGolden = ({ db }: Deps, domain: Domain): Promise<number> => clearRows(db, domain.id)
 
-export interface RunWishes extends RetrievalWishes {
-  /** How many hits count. Nothing is cut by the threshold: what it would cut is counted. */
-  readonly k: number
-  readonly note?: string | null | undefined
-}
-
-export interface RunSettings extends RetrievalSettings {
-  readonly k: number
-}
-
-export interface Run extends Omit<RunRow, 'metrics' | 'settings'> {
-  readonly settings: RunSettings
-  /** Null until it has finished. */
-  readonly report: RunReport | null
-}
-
-/** Only what reportOf and startRun wrote is ever stored. */
-const asRun = ({ metrics, settings, ...row }: RunRow): Run => ({
-  ...row,
-  settings: settings as unknown as RunSettings,
-  report: metrics as RunReport | null,
-})
-
 /**
  * Begins a run over the set as it is now. A small one is done when this resolves; of a larger one the state is `running`,
  * and a worker does it.
  * @throws CodedError GOLDEN_EMPTY, UNKNOWN_DOMAIN, those of `decideRetrieval`, and what the engine throws: the run has
  * failed then
  */
-export async function startRun(deps: RunDeps, domain: Domain, wishes: RunWishes): Promise<Run> {
-  const { settings, levels } = decideRetrieval(deps, domain, wishes)
-  if ((await countGolden(deps.db, domain.id)) === 0) {
-    throw new CodedError('GOLDEN_EMPTY', `The golden set of "${domain.name}" has no questions`, {
-      hint: `POST /v1/domains/${domain.name}/golden adds some`,
-    })
-  }
-  const owner = randomUUID()
-  const row = await insertRun(deps.db, {
-    domainId: domain.id,
-    generationId: domain.generationId,
-    settings: { k: wishes.k, ...settings },
-    model: domain.model,
-    recipeHash: domain.recipeHash,
-    levels: levels.map(({ key }) => key),
-    note: wishes.note ?? null,
-    owner: { id: owner, seconds: OWNED_SECONDS, upTo: QUESTIONS_AT_ONCE },
-  })
+export async function startRun(
+  deps: RunDeps,
+  domain: Domain,
+  wishes: RunWishes & { readonly purpose?: RunPurpose | undefined },
+): Promise<Run> {
+  const given = planRun(deps, domain, wishes)
+  await requireQuestions(deps, domain)
+  const row = await insertRun(deps.db, given)
   if (row === undefined) throw unknownDomain(domain.name)
   if (row.questions > QUESTIONS_AT_ONCE) return asRun(row)
-  const run = { ...row, owner, domainId: domain.id }
+  const run = { ...row, owner: given.owner.id, domainId: domain.id }
   try {
-    await finish(deps.db, run, retrieverOf(deps, domain, settings))
+    await workOn(deps, domain, run)
   } catch (error) {
     // Whoever asked is told; nobody is to go on with it behind their back.
-    await fail(deps.db, run, error).catch(() => undefined)
+    await failRun(deps.db, run, error).catch(() => undefined)
     throw error
   }
   return getRun(deps, domain, String(row.id))
+}
+
+/** @throws CodedError GOLDEN_EMPTY */
+export async function requireQuestions({ db }: Deps, domain: Domain): Promise<void> {
+  if ((await countGolden(db, domain.id)) > 0) return
+  throw new CodedError('GOLDEN_EMPTY', `The golden set of "${domain.name}" has no questions`, {
+    hint: `POST /v1/domains/${domain.name}/golden adds some`,
+  })
 }
 
 /**
@@ -285,125 +243,29 @@ async function continueRun(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const domain = await liveDomain(deps, run)
-    const isOver = await finish(deps.db, run, retrieverOf(deps, domain, asRun(run).settings), signal)
+    const domain = await domainOf(deps, run)
+    // Nobody holds a connection for it.
+    const isOver = await workOn({ ...deps, priority: 'bulk' }, domain, run, signal)
     if (!isOver) await releaseRun(deps.db, run)
   } catch (error) {
     if (!(error instanceof CodedError) || error.retryable) throw error
     deps.log.warn({ err: error, run: run.id }, 'a golden run failed')
-    await fail(deps.db, run, error)
+    await failRun(deps.db, run, error)
   }
 }
 
-/** @throws CodedError MODEL_CHANGED when the domain has other vectors now than the run began with */
-async function liveDomain(deps: Deps, run: OwnedRun): Promise<Domain> {
-  const domain = await findDomain(deps, run.domain)
-  if (domain.generationId === run.generationId) return domain
-  throw new CodedError(
-    'MODEL_CHANGED',
-    'The vectors of the domain were made anew while the run was under way',
-    {
+/** At the generation of the run. @throws CodedError MODEL_CHANGED when that one has ended meanwhile */
+async function domainOf(deps: Deps, run: OwnedRun): Promise<Domain> {
+  try {
+    return await findDomainAt(deps, run.domain, String(run.generationId))
+  } catch (error) {
+    if (!(error instanceof CodedError) || error.code !== 'UNKNOWN_GENERATION') throw error
+    throw new CodedError('MODEL_CHANGED', 'The generation that the run was about has ended meanwhile', {
       hint: 'Run it again',
-    },
-  )
-}
-
-const fail = (db: Db, run: OwnedRun, error: unknown) =>
-  endRun(db, run, { code: codeOf(error), message: messageOf(error) })
-
-/** Works on a run slice by slice; each is stored before the next. False when `signal` ended it before its end. */
-async function finish(db: Db, run: OwnedRun, retrieve: Retrieve, signal?: AbortSignal): Promise<boolean> {
-  const { k, threshold } = asRun(run).settings
-  for (let after = 0; ; ) {
-    if (signal?.aborted) return false
-    const questions = await nextQuestions(db, run, after, SLICE)
-    const last = questions.at(-1)
-    if (last === undefined) break
-    const { results, embedMs, searchMs } = await measure(questions, k, retrieve)
-    const took = { embedMs, searchMs, ownedSeconds: OWNED_SECONDS }
-    // Somebody else has it, or it is gone with its domain.
-    if (!(await storeResults(db, run, results, took))) return true
-    after = last.position
-  }
-  await endRun(db, run, { metrics: { ...reportOf(await measuredOf(db, run.id), run.levels, threshold) } })
-  return true
-}
-
-const none = {
-  ranks: [],
-  score: null,
-  scored: null,
-  grade: null,
-  top: null,
-  errorCode: null,
-  errorMessage: null,
-}
-
-/** Results of some questions; those whose document is not among the first hits are searched again, deeper. */
-async function measure(questions: readonly WaitingQuestion[], k: number, retrieve: Retrieve) {
-  const asked = questions.filter(({ documents, absent }) => absent.length < documents.length)
-  const depth = Math.max(k, DEPTH)
-  const first = await retrieve(asked, depth)
-  const found = new Map(asked.map((question, n) => [question.position, first.results[n]]))
-  const missed = depth >= MISSED_DEPTH ? [] : asked.filter((one) => isMissed(one, found.get(one.position)))
-  const second = missed.length === 0 ? undefined : await retrieve(missed, MISSED_DEPTH)
-  const deeper = new Map(missed.map(({ position }, n) => [position, second?.results[n]]))
-  const results = questions.map((question) =>
-    resultOf(question, k, {
-      depth,
-      first: found.get(question.position),
-      deeper: deeper.get(question.position),
-    }),
-  )
-  return {
-    results,
-    embedMs: first.tookMs.embed + (second?.tookMs.embed ?? 0),
-    searchMs: first.tookMs.search + (second?.tookMs.search ?? 0),
+      cause: error,
+    })
   }
 }
-
-function resultOf(
-  { position, absent, documents }: WaitingQuestion,
-  k: number,
-  found: {
-    readonly depth: number
-    readonly first: Retrieved | undefined
-    readonly deeper: Retrieved | undefined
-  },
-): NewResult {
-  const { first, deeper, depth } = found
-  if (first === undefined) return { position, state: 'unmeasured', absent, ...none }
-  if ('error' in first) {
-    const { code, message } = first.error
-    return { position, state: 'failed', absent, ...none, errorCode: code, errorMessage: message }
-  }
-  const graded = gradeOf(first.hits, documents, k)
-  if (graded.grade !== MISS) return { position, state: 'ranked', absent, ...none, ...graded }
-  const top = first.hits.slice(0, INSTEAD).map(instead)
-  if (deeper === undefined || 'error' in deeper) {
-    return { position, state: 'ranked', absent, ...none, ...graded, top }
-  }
-  const beyond = gradeOf(deeper.hits, documents, k)
-  // A search that looks at more may rank otherwise (a reranker has more to choose from): the first list is what counts.
-  const ranks = beyond.ranks.map((rank, n) => Math.max(rank, depth + 1 + n))
-  return { position, state: 'ranked', absent, ...none, ...beyond, ranks, grade: MISS, top }
-}
-
-/** Every expected document that is there counts for nDCG, but what is looked for deeper is the first. */
-const isMissed = ({ documents }: WaitingQuestion, one: Retrieved | undefined): boolean =>
-  one !== undefined && 'hits' in one && !one.hits.some(({ documentId }) => documents.includes(documentId))
-
-const instead = (hit: {
-  readonly documentId: string
-  readonly title: string | null
-  readonly score: number
-  readonly level: { readonly key: string } | null
-}) => ({
-  documentId: hit.documentId,
-  title: hit.title,
-  score: hit.score,
-  level: hit.level?.key ?? null,
-})
 
 /** @throws CodedError UNKNOWN_RUN */
 export async function getRun({ db }: Deps, domain: Domain, id: string): Promise<Run> {

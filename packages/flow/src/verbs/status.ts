@@ -19,6 +19,7 @@ import {
   outlook,
   type ScheduleAlarm,
 } from '@millrace/store'
+import { type Besides, besidesOf, NO_BESIDES } from '../generations/besides.js'
 import { withinMs } from '../limit.js'
 import type { QueueDepth, Queues } from '../queue.js'
 import { type Ingestion, withReasons } from './ingestions.js'
@@ -57,6 +58,8 @@ export interface Status {
     readonly threshold: number | null
     readonly documents: DocumentCounts
     readonly index: IndexState
+    readonly building: Besides['building']
+    readonly retired: Besides['retired']
   }[]
 }
 
@@ -99,12 +102,11 @@ export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Sta
     listDomains(db),
     indexStates(db),
   ])
-  const [ingestions, counts] = await Promise.all([
+  const domainIds = domains.map((domain) => domain.id)
+  const [ingestions, counts, besides] = await Promise.all([
     withReasons(db, rows),
-    countDocuments(
-      db,
-      domains.map((domain) => domain.id),
-    ),
+    countDocuments(db, domainIds),
+    besidesOf(db, domainIds),
   ])
   return {
     workers: workers.map(({ startedAt, tokensPerSecond, lastSeenSeconds, ...worker }) => ({
@@ -135,6 +137,7 @@ export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Sta
       threshold,
       documents: counts.get(id) ?? NO_DOCUMENTS,
       index: indexes.get(id) ?? { state: 'none' },
+      ...(besides.get(id) ?? NO_BESIDES),
     })),
   }
 }

@@ -1,8 +1,10 @@
 import {
   type Db,
+  dropLostImports,
   forgetQueries,
   forgetSeen,
   listLeases,
+  recheckBeside,
   recheckDocuments,
   reclaimDocuments,
   refreshTermCounts,
@@ -43,12 +45,14 @@ const ORPHAN_SECONDS = 3_600
 export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept | undefined> {
   // A little less than the period, so that a loop that is early by a moment does not skip its turn.
   if (!(await takeSweep(db, settings.sweepSeconds * 0.9))) return undefined
+  await dropLostImports(db)
   const halfway = await finishHalfway({ db, queues, settings })
   const sealed = await sealLost(db)
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
   const leases = await listLeases(db, settings.sweepSeconds)
   await queues.addEmbed(leases)
-  const rechecked = await recheckDocuments(db, settings.ownedSeconds)
+  const { ownedSeconds } = settings
+  const rechecked = (await recheckDocuments(db, ownedSeconds)) + (await recheckBeside(db, ownedSeconds))
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
   await forgetQueries(db, settings.queryLogDays)

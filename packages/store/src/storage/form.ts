@@ -25,7 +25,8 @@ export interface Stored {
   readonly bits: Buffer
 }
 
-const EMPTY: Stored = {
+/** A vector of no form. */
+export const EMPTY: Stored = {
   embedding: new Float32Array(),
   codes: new Int8Array(),
   outliers: { indices: new Int32Array(), values: new Float32Array(), dims: 0 },
@@ -136,6 +137,13 @@ export function tableSettings(form: Form): string {
   const stays = row > TOAST_BYTES && rows >= 2 && (rows * row) / PAGE_BYTES >= FILL_MIN
   return stays ? 'with (toast_tuple_target = 8160)' : ''
 }
+
+/** Of an entry of an index over hashes. */
+const KEY_BYTES = 64
+
+/** What a vector takes in its table, and in the index that finds it by its text. */
+export const vectorBytes = (form: Form): number =>
+  columnsOf(form).reduce((sum, { bytes }) => sum + bytes, ROW_BYTES + KEY_BYTES)
 
 /** The expression that gives the unit vector of a row of `alias`, the same as `millrace.embedding_sql`. */
 export function embeddingSql({ storage, dims }: Form, alias: string): string {

@@ -24,3 +24,13 @@ function roundShift(value: number, by: number): number {
   const tie = 2 ** (by - 1)
   return rest > tie || (rest === tie && (kept & 1) === 1) ? kept + 1 : kept
 }
+
+/** What the bits of a float16 stand for: every one of them is a float32 too. */
+export function halfValue(bits: number): number {
+  const sign = (bits & 0x8000) === 0 ? 1 : -1
+  const exponent = (bits >>> 10) & 0x1f
+  const fraction = bits & 0x3ff
+  if (exponent === 0) return sign * fraction * 2 ** -24
+  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+}
