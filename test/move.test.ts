@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { codeOf } from '@millrace/errors'
 import { type Db, dropLostImports } from '@millrace/store'
 import { createColbert, insertColbert } from '@millrace/store/colbert'
+import { buildProgram, openClient } from 'millrace'
 import { searchSchema, submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Backend, databases } from './support/backends.js'
@@ -317,10 +322,13 @@ for (const backend of databases()) {
     const world = () => worldOf(backend)
     let whole: Buffer
     let entries: Awaited<ReturnType<typeof untar>>
+    /** Where the last entry begins. */
+    let end: number
     beforeAll(async () => {
       await filled(world(), 'good', {})
       whole = await exported(world(), 'good')
       entries = await untar(whole)
+      end = whole.lastIndexOf('checksums.json')
     })
 
     test('is refused with its entry and a reason, and leaves nothing', async () => {
@@ -511,13 +519,17 @@ for (const backend of databases()) {
       socket.write(
         `POST /v1/domains/${name}/import HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-tar\r\ncontent-length: ${whole.length}\r\n\r\n`,
       )
-      socket.write(whole.subarray(0, whole.length - 4096))
+      socket.write(whole.subarray(0, end))
+      // Terms are the last that is written before what is not sent.
       await until(async () => {
-        const [row] = await dbOf(world()).query<{ count: number }>(
-          `select count(*)::int as count from millrace.documents d join millrace.domains m on m.id = d.domain_id where m.name = $1`,
+        const [row] = await dbOf(world()).query<{ table: string | null }>(
+          `select to_regclass('millrace.terms_' || g.id)::text as table
+           from millrace.generations g join millrace.domains d on d.id = g.domain_id where d.name = $1`,
           [name],
         )
-        return row?.count === NOTES.length ? true : undefined
+        if (row === undefined || row.table === null) return undefined
+        const terms = await dbOf(world()).query(`select 1 from ${row.table}`)
+        return terms.length === NOTES.length ? true : undefined
       })
       return socket
     }
@@ -550,7 +562,7 @@ for (const backend of databases()) {
 
       const ended = await begun('ended')
       expect((await world().call('DELETE', '/v1/domains/ended')).status).toBe(204)
-      ended.write(whole.subarray(whole.length - 4096))
+      ended.write(whole.subarray(end))
       const [answer] = (await once(ended, 'data')) as [Buffer]
       expect(answer.toString()).toMatch(/^HTTP\/1\.1 409 [\s\S]*IMPORT_ENDED/)
       ended.destroy()
@@ -566,3 +578,98 @@ const canonical = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   )
+
+for (const backend of databases()) {
+  describe(`millrace export and import, ${backend.name}`, () => {
+    const world = () => worldOf(backend)
+    let folder: string
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'millrace-move-'))
+      await filled(world(), 'house', {})
+    })
+    afterAll(() => rm(folder, { recursive: true, force: true }))
+
+    /** What the command prints, or the code of why it failed. */
+    async function command(...args: string[]): Promise<string> {
+      let printed = ''
+      const program = buildProgram({
+        client: world().client,
+        write: (text) => {
+          printed += text
+        },
+        openEngine: () => {
+          throw new Error('needs none')
+        },
+      })
+      await program.parseAsync(args, { from: 'user' }).catch((error: unknown) => {
+        printed += codeOf(error)
+      })
+      return printed
+    }
+
+    test('there and back, with what was moved', async () => {
+      const file = join(folder, 'house.tar')
+      expect(await command('export', 'house', '-o', file)).toMatch(
+        /^exported house to .*house\.tar: 3 documents, 3 chunks, 3 vectors; [\d.]+ kB, checksums are right\n$/,
+      )
+      expect(await command('export', 'house', '-o', file)).toBe('FILE_EXISTS')
+      const again = JSON.parse(await command('export', 'house', '-o', file, '--force', '--json'))
+      expect(again).toMatchObject({ domain: 'house', file, counts: { documents: 3, chunks: 3 } })
+      expect(await command('import', file)).toBe('DOMAIN_EXISTS')
+      expect(await command('import', file, '--domain', 'home')).toBe(
+        'imported home (all-minilm-l6-v2): 3 documents, 3 chunks, 3 vectors; nothing was embedded\n',
+      )
+      expect(await hits(world(), 'home', { query: QUESTION })).toEqual(
+        await hits(world(), 'house', { query: QUESTION }),
+      )
+      expect(await readdir(folder)).toEqual(['house.tar'])
+    })
+
+    test('what cannot be moved is said, and leaves no file', async () => {
+      expect(await command('export', 'nope', '-o', join(folder, 'nope.tar'))).toBe('UNKNOWN_DOMAIN')
+      expect(await command('export', 'house', '-o', join(folder, 'no', 'way.tar'))).toBe('CANNOT_WRITE')
+      expect(await command('import', join(folder, 'nope.tar'))).toBe('NO_SUCH_FILE')
+      const wrong = join(folder, 'wrong.tar')
+      await writeFile(wrong, 'x'.repeat(4_000))
+      expect(await command('import', wrong)).toBe('BAD_ARCHIVE')
+      const whole = await exported(world(), 'house')
+      await writeFile(wrong, whole.subarray(0, whole.length - 5_000))
+      expect(await command('import', wrong, '-d', 'cut-off')).toMatch(/BAD_ARCHIVE|BODY_INCOMPLETE/)
+      await rm(wrong)
+      expect((await readdir(folder)).filter((name) => name !== 'house.tar')).toEqual([])
+    })
+  })
+}
+
+test('an archive that does not come whole is not kept', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-move-'))
+  const [backend] = databases()
+  if (backend === undefined) throw new Error('no database')
+  await filled(worldOf(backend), 'broken', {})
+  const whole = await exported(worldOf(backend), 'broken')
+  let cut = whole.length - 3_000
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': whole.length })
+    response.write(whole.subarray(0, cut))
+    setTimeout(() => response.destroy(), 20)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const program = () =>
+    buildProgram({
+      client: openClient({ url, apiKey: undefined, language: 'en' }),
+      write: () => undefined,
+      openEngine: () => {
+        throw new Error('needs none')
+      },
+    }).parseAsync(['export', 'broken', '-o', join(folder, 'broken.tar')], { from: 'user' })
+  await expect(program()).rejects.toMatchObject({ code: 'CONNECTION_LOST' })
+  const at = whole.indexOf('Bread needs')
+  whole.write('Toast', at)
+  cut = whole.length
+  await expect(program()).rejects.toMatchObject({ code: 'BAD_ARCHIVE' })
+  expect(await readdir(folder)).toEqual([])
+  server.close()
+  await rm(folder, { recursive: true })
+})

@@ -12,6 +12,7 @@ import { addExplain } from './explain.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
+import { addMove } from './move/commands.js'
 import { within } from './numbers.js'
 import { addRecall } from './recall.js'
 import { addSearch } from './search.js'
@@ -109,6 +110,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   addGolden(program, client, write)
   addRecall(program, client, write)
   addStorage(program, client, write)
+  addMove(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

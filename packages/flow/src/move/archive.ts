@@ -41,6 +41,8 @@ export async function* readArchive(stream: Readable): AsyncGenerator<ArrivingEnt
   } finally {
     stream.unpipe()
     tar.destroy()
+    // Whoever writes all of it before it reads the answer would wait for ever.
+    stream.resume()
   }
 }
 
