@@ -319,8 +319,51 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     expect(done.cost).toMatchObject({ documents: 3, texts: 2 })
   })
 
-  test('what is old is deleted, in slices', async () => {
+  test('what an older recipe made is made anew beside it, within the window, and takes over', async () => {
+    const { db } = world.running.backends
+    const generations = (state: string) =>
+      db.query<{ id: number; paused: boolean }>(
+        `select g.id, g.paused from millrace.generations g join millrace.domains d on d.id = g.domain_id
+         where d.name = 'diary' and g.state = $1`,
+        [state],
+      )
     await world.client.post('/v1/domains', { name: 'diary' }, z.unknown())
+    await ingest(world, 'diary', [
+      { id: 'd0', text: 'What happened at all.', metadata: { day: '2026-01-01' } },
+    ])
+    const [old] = await generations('live')
+    await db.query(
+      `update millrace.generations set recipe_hash = 'older', recipe = jsonb_set(recipe, '{chunking,version}', '0') where id = $1`,
+      [old?.id],
+    )
+    setClock('2026-03-02T05:59:00Z')
+    await create(world, {
+      name: 'renew',
+      domain: 'diary',
+      action: { kind: 'reembed', recipe: true, switch: 'built' },
+      cron: '@monthly',
+      window: { from: '22:00', to: '06:00' },
+    })
+    await world.client.post('/v1/schedules/renew/run', {}, run)
+    await until(async () => ((await generations('building')).length > 0 ? true : undefined))
+    setClock('2026-03-02T06:00:00Z')
+    const waits = await until(async () => {
+      const { last } = await show(world, 'renew')
+      return last?.waits?.why === 'window' ? last.waits : undefined
+    })
+    expect(waits.until).toBe('2026-03-02T22:00:00.000Z')
+    expect((await generations('building')).every(({ paused }) => paused)).toBe(true)
+    setClock('2026-03-02T22:00:00Z')
+    const done = await until(() => ended(world, 'renew'))
+    const [live] = await generations('live')
+    expect(done).toMatchObject({ outcome: 'done', summary: `generation ${live?.id} is live` })
+    expect(live?.id).not.toBe(old?.id)
+    const again = await world.client.post('/v1/schedules/renew/run', {}, run)
+    const nothing = await until(() => ended(world, 'renew'))
+    expect(nothing).toMatchObject({ id: again.id, summary: 'nothing is stale' })
+  })
+
+  test('what is old is deleted, in slices', async () => {
     await ingest(
       world,
       'diary',

@@ -119,3 +119,27 @@ export const gateSchema = z.looseObject({
     .nullable(),
 })
 export type Gate = z.infer<typeof gateSchema>
+
+export const thresholdsSchema = z.object({
+  generation: z.string(),
+  from: z.string().nullable(),
+  policy: z.string(),
+  same: z.boolean(),
+  items: z.array(
+    z.looseObject({
+      score: z.string(),
+      item: z.string(),
+      old: z.number(),
+      new: z.number().nullable(),
+      low: z.number().nullable(),
+      high: z.number().nullable(),
+      method: z.string(),
+      sureness: z.string(),
+      why: z.string(),
+      state: z.string(),
+      decided: z.number().nullable(),
+    }),
+  ),
+  notes: z.array(z.string()),
+})
+export type Thresholds = z.infer<typeof thresholdsSchema>

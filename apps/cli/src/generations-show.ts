@@ -34,7 +34,7 @@ export function showGenerations(domain: string, generations: readonly Generation
 /** building (embedding, paused); retired until …; ended (soaked). */
 function stateOf({ state, phase, paused, dropAt, endedBy }: Generation): string {
   if (state === 'retired' && dropAt !== null) return `retired until ${dropAt.slice(0, 16)}`
-  const more = [phase, paused ? 'paused' : null, endedBy].filter((part) => part !== null)
+  const more = [phase, paused && phase !== null ? 'paused' : null, endedBy].filter((part) => part !== null)
   return more.length === 0 ? state : `${state} (${more.join(', ')})`
 }
 
@@ -104,7 +104,7 @@ function buildRows(generation: Generation): string[][] {
   const speed = [
     `weight ${weight}`,
     ...(tokensPerSecond === null ? [] : [`${count(Math.round(tokensPerSecond))} tokens/s`]),
-    ...(etaSeconds === null ? [] : [`${duration(etaSeconds)} left`]),
+    ...(etaSeconds === null || etaSeconds === 0 ? [] : [`${duration(etaSeconds)} left`]),
   ]
   const stays = `${duration(generation.soakSeconds)}${generation.keepUpToDate ? ', kept up to date' : ''}`
   return [
@@ -168,13 +168,10 @@ export function showSwitched({ domain, live, retired, again, behind }: Switched)
 /** What came of a gate: a sentence, the figures side by side, and the questions that got worse. */
 export function showGate({ settings, report }: Gate, language: 'en' | 'zh'): string {
   if (report === null) return 'the gate never ran: millrace generations gate runs it\n'
-  const { golden, passed, sentence, isWeak } = report
+  const { golden, passed, sentence } = report
   const figure = (value: number | undefined) => (value === undefined ? '' : value.toFixed(4))
   return [
     `${passed ? 'passed' : 'refused'}: ${printable(sentence[language])}\n`,
-    isWeak && report.evidence === 'overlap'
-      ? 'weak evidence: that both find alike does not say that they find what they should\n'
-      : '',
     golden === null || golden.live === null
       ? ''
       : table([

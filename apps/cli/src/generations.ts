@@ -32,6 +32,8 @@ import {
   showSwitched,
 } from './generations-show.js'
 
+import { addThresholds } from './generations-thresholds.js'
+
 interface Output {
   readonly json?: true
 }
@@ -61,6 +63,7 @@ export function addGenerations(program: Command, client: Client, write: (text: s
   addStart(generations, client, print)
   addChanging(generations, client, print)
   addSwitching(generations, client, print)
+  addThresholds(generations, client, write, (domain, id) => pathOf(client, domain, id))
 }
 
 function addLooking(generations: Command, client: Client, print: Print): void {

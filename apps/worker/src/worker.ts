@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
-import { CodedError } from '@millrace/errors'
 import {
   type BeginGeneration,
   buildGenerations,
+  carryBandsOf,
   continueRuns,
   embedLease,
   endGenerations,
@@ -17,6 +17,7 @@ import {
   type Queues,
   type Settings,
   type SwitchDeps,
+  startGeneration,
   sweepOnce,
   switchDue,
   switchGate,
@@ -68,10 +69,7 @@ const SWITCH_MS = 1_000
 const SCHEDULES_MS = 500
 const SCHEDULED_AT_ONCE = 2
 
-const beginGeneration: BeginGeneration = () =>
-  Promise.reject(new CodedError('NOTHING_CHANGES', 'Generations cannot be begun yet'))
-
-/** Prepares, dispatches, embeds and sweeps and keeps schedules until it is drained. Any number of them, none is special. */
+/** Prepares, dispatches, embeds, sweeps and keeps schedules until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
   const { db, queues, engine, log, now = () => new Date() } = deps
   const id = randomUUID()
@@ -116,10 +114,19 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const indexing = new AbortController()
   const measuring = new AbortController()
   const building = new AbortController()
+  const beginGeneration: BeginGeneration = async ({ name }, wishes) => {
+    const { id } = await startGeneration({ db, engine, settings }, name, wishes)
+    return { id: Number(id) }
+  }
   const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
   const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
-  const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
+  const switching: SwitchDeps = {
+    ...deps,
+    settings,
+    gate: switchGate(deps, { isAutomatic: true }),
+    carryBands: carryBandsOf(deps),
+  }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),

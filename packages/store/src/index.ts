@@ -89,6 +89,19 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export {
+  type CarriedDecision,
+  type CarriedRow,
+  type DocumentPair,
+  decideCarried,
+  firstTexts,
+  keepCarried,
+  listCarried,
+  type NewCarried,
+  passagePairs,
+  type SharedDocument,
+  sharedDocuments,
+} from './generations/carried.js'
 export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
 export {
   type ClaimedBeside,
@@ -134,7 +147,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
-export { keepLive, modelsInUse } from './generations/hold.js'
+export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,

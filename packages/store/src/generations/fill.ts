@@ -8,16 +8,18 @@ const RECONCILED = 1_000
 /** Its text is here: it came with the document, or its file was read. */
 export const HAS_TEXT = `(d.origin not in ('file', 'url') or d.format is not null)`
 
+/** Why a document has no part in a generation although readers of the live one find it. */
+const GONE = {
+  code: 'REVISION_CANCELLED',
+  message: 'Its last revision was cancelled, and the text of the one before it is not kept',
+} as const
+
 /**
  * What a document `d` that is not being worked on gets in generation `g`, where `p` is what readers of the live one see
  * of it. One whose text can be prepared waits for that. One whose text is gone (its last revision was cancelled, or its
  * file could not be read) fails where readers would lose it, and has no part in it where they would not.
  */
 const WAITS = `coalesce(d.state <> 'cancelled' and ${HAS_TEXT} or p.revision = d.revision, false)`
-export const GONE = {
-  code: 'REVISION_CANCELLED',
-  message: 'Its last revision was cancelled, and the text of the one before it is not kept',
-} as const
 const OUTCOME = `case when ${WAITS} then 'waiting' else 'failed' end as state,
   case when not ${WAITS} then coalesce(d.error_code, '${GONE.code}') end as code,
   case when not ${WAITS} then coalesce(d.error_message, '${GONE.message}') end as message`
