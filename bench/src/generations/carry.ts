@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dot, type Engine, embedAll, openEngine } from '@millrace/embed'
 import { type Carried, carryOver, matchGolden, randomOf, type Sample, scaleOf } from '@millrace/flow'
 import { type Figure, figure } from '../figure.js'
-import { ROOT, shared } from '../place.js'
+import { ROOT } from '../place.js'
 import { readSts } from '../sts.js'
 
 const RANGE = { least: -1, most: 1 }
@@ -167,36 +166,13 @@ async function unrelatedFigures(
   })
 }
 
-/** A sentence and its translation, which hardly any of the two models knows to be one. */
-async function translations(engine: Engine): Promise<Figure[]> {
-  const lines = (await readFile(shared('eval', 'pairs', 'tatoeba-zh-en-first500.jsonl'), 'utf8')).split('\n')
-  const both = lines.filter((line) => line !== '').map((line): { zh: string; en: string } => JSON.parse(line))
-  const right = both.map(({ zh, en }) => [zh, en] as const)
-  const wrong = both.map(({ zh }, i) => [zh, both[(i + 101) % both.length]?.en ?? ''] as const)
-  const models = ['bge-small-zh-v1.5', 'all-minilm-l6-v2'] as const
-  const compare = await comparerOf(engine, models, right.flat())
-  const judged = [
-    ...compare(right).map((one) => ({ ...one, related: true })),
-    ...compare(wrong).map((one) => ({ ...one, related: false })),
-  ]
-  return (await carryJudged(judged))
-    .filter(({ old }) => old === 0.6 || old === 0.5)
-    .map((one) =>
-      figure(
-        `zh and its translation, ${models.join(' to ')}: ${one.old} is ${shown(one.new)}`,
-        one.new === null ? one.why : one.sureness,
-        '',
-      ),
-    )
-}
-
 /** What becomes of precision where a threshold is carried from one model to another, on pairs that had no part in it. */
 export async function benchCarry(): Promise<Figure[]> {
   const engine = openEngine({ modelDirs: [join(ROOT, 'models')] })
   try {
     const figures: Figure[] = []
     for (const way of WAYS) figures.push(...(await figuresOf(engine, way)))
-    return [...figures, ...(await translations(engine))]
+    return figures
   } finally {
     await engine.close()
   }
