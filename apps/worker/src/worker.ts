@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
-import { CodedError } from '@millrace/errors'
 import {
   type BeginGeneration,
   buildGenerations,
@@ -18,6 +17,7 @@ import {
   type Queues,
   type Settings,
   type SwitchDeps,
+  startGeneration,
   sweepOnce,
   switchDue,
   switchGate,
@@ -66,13 +66,10 @@ const GOLDEN_MS = 1_000
 /** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
 const SWITCH_MS = 1_000
 /** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
-const SCHEDULES_MS = 1_000
+const SCHEDULES_MS = 500
 const SCHEDULED_AT_ONCE = 2
 
-const beginGeneration: BeginGeneration = () =>
-  Promise.reject(new CodedError('NOTHING_CHANGES', 'Generations cannot be begun yet'))
-
-/** Prepares, dispatches, embeds and sweeps and keeps schedules until it is drained. Any number of them, none is special. */
+/** Prepares, dispatches, embeds, sweeps and keeps schedules until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
   const { db, queues, engine, log, now = () => new Date() } = deps
   const id = randomUUID()
@@ -117,6 +114,10 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const indexing = new AbortController()
   const measuring = new AbortController()
   const building = new AbortController()
+  const beginGeneration: BeginGeneration = async ({ name }, wishes) => {
+    const { id } = await startGeneration({ db, engine, settings }, name, wishes)
+    return { id: Number(id) }
+  }
   const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
   const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)

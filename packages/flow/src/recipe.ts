@@ -77,17 +77,6 @@ export function changedRecipe(recipe: Recipe, model: ModelManifest, wishes: Reci
   return { ...recipe, chunking, cleaning: { ...recipe.cleaning, steps } }
 }
 
-/** What the wishes behind a recipe are made into today: by this version of the code and this revision of the model. */
-export const recipeToday = (recipe: Recipe, model: ModelManifest): Recipe => ({
-  ...recipe,
-  revision: model.revision,
-  precision: model.precision,
-  pooling: model.pooling,
-  instructions: model.instructions,
-  cleaning: { ...recipe.cleaning, version: CLEANING_VERSION },
-  chunking: { ...recipe.chunking, version: CHUNKING_VERSION },
-})
-
 function chunkingDefaults(model: ModelManifest, kind: ChunkingOptions['kind'], size?: number): Chunking {
   const most = kind === 'parent' ? CHILD_SIZE_DEFAULT : CHUNKING_DEFAULTS.size
   const common = {

@@ -113,9 +113,13 @@ async function workOn(deps: ScheduleDeps, run: OwnedScheduleRun, signal: AbortSi
     }
     const closed = stopping ? { until: null, by: 'stopped' } : whyClosed(run, progress, now)
     if (closed !== undefined) {
-      const state = (await steps.suspend?.(context, progress.state)) ?? progress.state
-      progress = { ...progress, todo, state }
-      if (stopping) return end(deps, run, progress, cost, 'stopped')
+      const suspended = await steps.suspend?.(context, progress.state)
+      progress = { ...progress, todo, state: suspended?.state ?? progress.state }
+      if (stopping) {
+        const text = suspended?.told
+        const told = text === undefined ? [] : [{ domain: context.domain.name, text }]
+        return end(deps, run, { ...progress, told: [...progress.told, ...told] }, cost, 'stopped')
+      }
       const mine = await storeStep(db, run, { progress: { ...progress }, cost, seconds: OWNED_SECONDS })
       return mine === null ? { kind: 'lost' } : { kind: 'held', ...closed }
     }

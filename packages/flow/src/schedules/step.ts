@@ -55,7 +55,14 @@ export type StepResult = { readonly spent?: Cost } & (
 export interface Steps {
   readonly step: (context: StepContext, state: State) => Promise<StepResult>
   /** Stops what goes on by itself, because it is not to go on now: the window closed, the ceiling is reached. */
-  readonly suspend?: (context: StepContext, state: State) => Promise<State>
+  readonly suspend?: (
+    context: StepContext,
+    state: State,
+  ) => Promise<{
+    readonly state: State
+    /** What a run that ends here says of it. */
+    readonly told?: string
+  }>
 }
 
 export const numberAt = (state: State, name: string): number | undefined => {

@@ -3,7 +3,7 @@ import { type BandChange, createView, setBands, viewOf } from '../domains.js'
 import type { Form } from '../storage/form.js'
 import { besidesOf } from '../terms.js'
 import { vectorsTable } from '../vectors.js'
-import { lockGenerations } from './hold.js'
+import { letGo, lockGenerations } from './hold.js'
 import { type Completeness, completeness } from './progress.js'
 import { SOAK_SECONDS_MIN } from './start.js'
 
@@ -82,6 +82,7 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     const late = isBuilt ? NOT_BEHIND : await receiveAgain(tx, to.domainId, next.id)
     await setBands(tx, to.domainId, to.bands)
     await tx.query('update millrace.domains set updated_at = now() where id = $1', [to.domainId])
+    await letGo(tx, live.id)
     await show(tx, target)
     return { outcome: 'switched', retired: live.id, again, ...late }
   })

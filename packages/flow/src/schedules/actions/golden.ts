@@ -30,16 +30,24 @@ async function begin({ deps, domain, schedule, run }: StepContext, { k }: Golden
   return begun?.id ?? (await startRun(deps, domain, { k, note })).id
 }
 
-async function judge({ deps, domain }: StepContext, { alarm }: Golden, run: Run): Promise<StepResult> {
+async function judge(
+  { deps, domain, schedule }: StepContext,
+  { alarm }: Golden,
+  run: Run,
+): Promise<StepResult> {
   const spent = { questions: run.questions }
   if (run.state === 'failed') {
     const problem = `golden run ${run.id} failed: ${run.errorCode} ${run.errorMessage}`
     return { spent, done: problem, alarm: problem }
   }
   const { runs } = await listRuns(deps, domain, { limit: LOOKED })
+  // Of another generation only what was scheduled: that one was live, and a gate asks others too.
+  const isComparable = (one: Run) =>
+    one.generationId === run.generationId || one.note?.startsWith(`schedule ${schedule}, `) === true
   const before = runs.find(
     (one) =>
       one.id < run.id &&
+      isComparable(one) &&
       one.report?.metrics != null &&
       canonicalJson(one.settings) === canonicalJson(run.settings),
   )

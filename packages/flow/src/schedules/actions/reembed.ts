@@ -9,7 +9,8 @@ import {
   retryFailed,
 } from '@millrace/store'
 import { isExternal } from '../../external.js'
-import { canonicalJson, recipeToday } from '../../recipe.js'
+import { nextRecipe } from '../../generations/recipe.js'
+import { canonicalJson } from '../../recipe.js'
 import type { Reembed } from '../action.js'
 import {
   addCost,
@@ -39,11 +40,12 @@ export const reembedding = (action: Reembed): Steps => ({
   },
   suspend: async ({ deps }, state) => {
     const generation = numberAt(state, 'generation')
-    if (generation === undefined || state.suspended === true) return state
+    if (generation === undefined || state.suspended === true) return { state }
     const row = await buildingRow(deps.db, generation, numberAt(state, 'domain'))
     // Whoever paused it themselves wants it to stay so.
-    if (row === undefined || row.paused) return state
-    return { ...state, suspended: await pauseBuilding(deps.db, generation, true) }
+    if (row === undefined || row.paused) return { state }
+    const suspended = await pauseBuilding(deps.db, generation, true)
+    return { state: { ...state, suspended }, told: `generation ${generation} is paused` }
   },
 })
 
@@ -77,7 +79,8 @@ async function begin(context: StepContext, state: State, action: Reembed): Promi
   const { deps, domain, now } = context
   const old =
     action.olderThanDays === null ? undefined : new Date(now.getTime() - action.olderThanDays * DAY_MS)
-  const older = old === undefined ? 0 : await countOlder(deps.db, domain.generationId, old)
+  const older =
+    old === undefined || isExternal(domain) ? 0 : await countOlder(deps.db, domain.generationId, old)
   const isStale = action.recipe && isOutdated(context)
   if (!isStale && older === 0) {
     const asked = action.recipe || old !== undefined
@@ -86,7 +89,8 @@ async function begin(context: StepContext, state: State, action: Reembed): Promi
   const building = (await listGenerations(deps.db, domain.id)).find((row) => row.state === 'building')
   if (state.beginning !== true) {
     if (building === undefined) return { next: { ...state, beginning: true } }
-    return { done: ended(state, `generation ${building.id} is being built already`) }
+    const how = building.paused ? ', and paused' : ''
+    return { done: ended(state, `generation ${building.id} is being built already${how}`) }
   }
   // There was none a moment ago: whoever began it for this run died before that was kept.
   if (building !== undefined) return { next: { ...state, generation: building.id, domain: domain.id } }
@@ -107,8 +111,8 @@ async function begin(context: StepContext, state: State, action: Reembed): Promi
 /** Whether the same wishes would be made into another recipe today. */
 function isOutdated({ deps, domain }: StepContext): boolean {
   if (isExternal(domain)) return false
-  const today = recipeToday(domain.recipe, deps.engine.manifest(domain.model))
-  return canonicalJson(today) !== canonicalJson(domain.recipe)
+  const { recipe } = nextRecipe(domain.recipe, deps.engine.manifest(domain.model), {})
+  return canonicalJson(recipe) !== canonicalJson(domain.recipe)
 }
 
 /** Looks how far the generation is; it is built by whoever builds all of them. */
