@@ -157,7 +157,7 @@ for (const backend of databases()) {
       const { body } = await world.call('POST', '/v1/domains/shop/search', { query: 'money back', k: 3 })
       expect(body).toMatchObject({ threshold: 0.31, staleThreshold: null })
       expect((await decide('shop', id, { accept: true })).body.error?.code).toBe('THRESHOLDS_SETTLED')
-    })
+    }, 120_000)
 
     test('nothing is applied without a person, and by policy only what is sure enough', async () => {
       await domainOf('quiet')
