@@ -460,6 +460,7 @@ for (const backend of backends()) {
         '/v1/domains/{name}/generations/{id}/pause',
         '/v1/domains/{name}/generations/{id}/resume',
         '/v1/domains/{name}/generations/{id}/switch',
+        '/v1/domains/{name}/generations/{id}/thresholds',
         '/v1/domains/{name}/golden',
         '/v1/domains/{name}/golden/run',
         '/v1/domains/{name}/golden/runs',

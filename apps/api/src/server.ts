@@ -13,6 +13,7 @@ import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
 import { servePage } from './page.js'
+import { carryRoutes } from './routes/carry.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { compareRoutes } from './routes/compare.js'
 import { documentRoutes } from './routes/documents.js'
@@ -114,6 +115,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(goldenRoutes, deps)
     await closed.register(gateRoutes, deps)
     await closed.register(switchRoutes, deps)
+    await closed.register(carryRoutes, deps)
     await closed.register(compareRoutes, deps)
     await closed.register(recallRoutes, deps)
     await closed.register(similaritiesRoutes, deps)

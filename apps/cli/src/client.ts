@@ -26,6 +26,8 @@ export interface Client {
   readonly language: 'zh' | 'en'
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  patch<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   /** Deletes what is there. */
   remove(path: string): Promise<void>
   /** Posts bytes as they come, as fast as the server takes them. */
@@ -60,19 +62,24 @@ export function openClient(options: ClientOptions): Client {
     if (!response.ok) throw await refusal(response)
     return response
   }
-  return {
-    url,
-    language: options.language,
-    get: async (path, schema) => read(await call(path, {}), schema),
-    post: async (path, body, schema) =>
+  const json =
+    (method: string) =>
+    async <T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T> =>
       read(
         await call(path, {
-          method: 'POST',
+          method,
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
         }),
         schema,
-      ),
+      )
+  return {
+    url,
+    language: options.language,
+    get: async (path, schema) => read(await call(path, {}), schema),
+    post: json('POST'),
+    patch: json('PATCH'),
+    put: json('PUT'),
     remove: async (path) => {
       const response = await call(path, { method: 'DELETE' })
       await response.body?.cancel()

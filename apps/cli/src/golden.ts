@@ -197,7 +197,7 @@ function judge(comparison: GoldenComparison, maxDrop: number): void {
 const POLL_MS = 500
 
 /** @throws CodedError with the run's own code when it failed */
-async function finished(client: Client, path: string, begun: GoldenReport): Promise<GoldenReport> {
+export async function finished(client: Client, path: string, begun: GoldenReport): Promise<GoldenReport> {
   let run = begun
   while (run.state === 'running') {
     await sleep(POLL_MS)

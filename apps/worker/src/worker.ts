@@ -4,6 +4,7 @@ import type { Engine } from '@millrace/embed'
 import {
   type BeginGeneration,
   buildGenerations,
+  carryBandsOf,
   continueRuns,
   embedLease,
   endGenerations,
@@ -120,7 +121,12 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
   const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
   const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
-  const switching: SwitchDeps = { ...deps, settings, gate: switchGate(deps, { isAutomatic: true }) }
+  const switching: SwitchDeps = {
+    ...deps,
+    settings,
+    gate: switchGate(deps, { isAutomatic: true }),
+    carryBands: carryBandsOf(deps),
+  }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),

@@ -45,6 +45,7 @@ export {
   type GateSettings,
   type GateWishes,
   gateSettings,
+  isStill,
   judgeGolden,
   judgeOverlap,
 } from './generations/gate.js'
@@ -160,6 +161,7 @@ export {
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
 export type { Ticking, Ticks } from './ticks.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
+export { type CarriedItem, type CarriedThresholds, carryBandsOf, carryThresholds } from './verbs/carry.js'
 export {
   type ComparedOutcome,
   type ComparedPair,
@@ -168,6 +170,7 @@ export {
   compareQueries,
   compareSets,
 } from './verbs/compare.js'
+export { type CarryDecision, decideThresholds } from './verbs/decide-thresholds.js'
 export {
   type DocumentDetail,
   type DocumentPage,
@@ -200,6 +203,7 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
+export { type Cancelled, cancelGeneration, endGenerations } from './verbs/end-generations.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
@@ -319,10 +323,7 @@ export {
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
 export {
-  type Cancelled,
   type CarryBands,
-  cancelGeneration,
-  endGenerations,
   type Gate,
   type GateVerdict,
   rollbackGeneration,

@@ -89,6 +89,19 @@ export {
   storeFile,
   storeRead,
 } from './files.js'
+export {
+  type CarriedDecision,
+  type CarriedRow,
+  type DocumentPair,
+  decideCarried,
+  firstTexts,
+  keepCarried,
+  listCarried,
+  type NewCarried,
+  passagePairs,
+  type SharedDocument,
+  sharedDocuments,
+} from './generations/carried.js'
 export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
 export {
   type ClaimedBeside,
@@ -134,7 +147,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
-export { keepLive, modelsInUse } from './generations/hold.js'
+export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
@@ -226,7 +239,6 @@ export {
   countAttempt,
   type DispatchPolicy,
   dispatch,
-  type FailedText,
   isWanted,
   type Lease,
   type LeasedText,
@@ -234,8 +246,6 @@ export {
   noteBreak,
   openLease,
   renewLease,
-  type StoredLease,
-  storeLease,
   uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
@@ -398,6 +408,7 @@ export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
 export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
+export { type FailedText, type StoredLease, storeLease } from './stored.js'
 export {
   abandonIngestion,
   addRejections,

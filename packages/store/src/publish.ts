@@ -1,4 +1,5 @@
 import type { Tx } from './connect.js'
+import { isHeldBack } from './generations/hold.js'
 import { markOrphans } from './vectors.js'
 
 /**
@@ -10,7 +11,7 @@ export async function publish(tx: Tx, generationId: number, documentIds: readonl
   if (documentIds.length === 0) return
   const complete = await tx.query<{ id: number }>(
     `select d.id from millrace.documents d
-     where d.id = any($2) and d.state = 'embedding'
+     where d.id = any($2) and d.state = 'embedding' and not ${isHeldBack('$1::bigint')}
        and not exists (
          select 1
          from millrace.chunks c

@@ -1,5 +1,6 @@
 import {
   cancelGeneration,
+  carryBandsOf,
   rollbackGeneration,
   type SwitchDeps,
   switchGate,
@@ -15,7 +16,7 @@ import { cancelOut, switchIn, switchOut } from '../schemas/switch.js'
 const OF_DOMAIN = '/v1/domains/:name/generations'
 
 export const switchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
-  const switching: SwitchDeps = { ...deps, gate: switchGate(deps) }
+  const switching: SwitchDeps = { ...deps, gate: switchGate(deps), carryBands: carryBandsOf(deps) }
   app.post(
     `${OF_DOMAIN}/:id/switch`,
     {

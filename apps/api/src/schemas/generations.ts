@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { chunkingIn, cleaningIn, indexIn, outputs, storage } from './domains.js'
+import { gateIn } from './gate.js'
 import { domainName } from './shared.js'
 
 /** A year. */
@@ -15,27 +16,6 @@ const soakSeconds = z
   .min(0)
   .max(SOAK_SECONDS_MAX)
   .describe('How long the generation that it replaces stays, to roll back to; a minute at least')
-const gate = z
-  .strictObject({
-    margin: z.number().min(0).max(1).optional().describe('How much worse a figure may be; default 0.02'),
-    metrics: z
-      .array(z.enum(['hit1', 'hit3', 'hit10', 'mrr', 'ndcg']))
-      .min(1)
-      .optional()
-      .describe('Those that are watched; default: all'),
-    overlap: z
-      .number()
-      .min(0)
-      .max(1)
-      .optional()
-      .describe('Without a golden set: how much of the first 10 hits must stay; default 0.5'),
-    required: z
-      .literal('golden')
-      .nullable()
-      .optional()
-      .describe('golden: without a golden set nothing passes'),
-  })
-  .describe('What has to hold before it takes over')
 const run = {
   weight: weight.optional(),
   switch: z
@@ -53,7 +33,7 @@ const run = {
     .describe(
       'What becomes of thresholds at the switch: a person confirms them, they are carried over, or are none',
     ),
-  gate: gate.optional(),
+  gate: gateIn.optional(),
 }
 
 export const generationIn = z.strictObject({

@@ -5,9 +5,9 @@ import { countAbove, type Range, randomOf, redrawn, type Sample, sortedOf, value
 /**
  * `golden`: of the pairs above, as large a part belongs together as before. `unrelated`: the same share of pairs that have
  * nothing to do with each other is above. `extrapolated`: no such pair was as alike as that, so it is about where it
- * would be. `none`: there is no number that means the same.
+ * would be. `unchanged`: such scores mean the same under every model. `none`: there is no number that means the same.
  */
-export const CARRY_METHODS = ['golden', 'unrelated', 'extrapolated', 'none'] as const
+export const CARRY_METHODS = ['golden', 'unrelated', 'extrapolated', 'unchanged', 'none'] as const
 export type CarryMethod = (typeof CARRY_METHODS)[number]
 export const SURENESSES = ['high', 'medium', 'low'] as const
 export type Sureness = (typeof SURENESSES)[number]
@@ -29,7 +29,7 @@ export interface Carried {
   readonly high: number | null
   readonly method: CarryMethod
   readonly pairs: { readonly unrelated: number; readonly golden: number }
-  readonly above: { readonly old: SharesAbove; readonly new: SharesAbove } | null
+  readonly above: { readonly old: SharesAbove; readonly new: SharesAbove | null } | null
   /** Whether what is above it differs from what is below. */
   readonly separates: boolean
   readonly sureness: Sureness
@@ -189,7 +189,6 @@ async function spreadOf(way: Way, thresholds: readonly number[], seed: number): 
 }
 
 function refusedOf(old: number, pairs: Carried['pairs'], above: SharesAbove | null, why: string): Carried {
-  const unknown = { unrelated: 0, golden: null }
   return {
     old,
     new: null,
@@ -197,7 +196,7 @@ function refusedOf(old: number, pairs: Carried['pairs'], above: SharesAbove | nu
     high: null,
     method: 'none',
     pairs,
-    above: above === null ? null : { old: above, new: unknown },
+    above: above === null ? null : { old: above, new: null },
     separates: false,
     sureness: 'low',
     why,

@@ -97,7 +97,8 @@ const isWorkedOn = ({ state, follows }: GenerationRow): boolean =>
 
 export function describeGeneration(row: GenerationRow, facts: Facts): Generation {
   const { progress, rate = null } = facts
-  const perSecond = isWorkedOn(row) && !row.paused ? (rate ?? averageRate(row, facts.now)) : null
+  const isOpen = isWorkedOn(row) && progress.waiting + progress.preparing + progress.embedding > 0
+  const perSecond = isOpen && !row.paused ? (rate ?? averageRate(row, facts.now)) : null
   return {
     id: String(row.id),
     domain: row.domain,

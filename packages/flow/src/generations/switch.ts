@@ -15,11 +15,14 @@ export function whatIsLeft({ filled, open, lost, indexDue, termCountsDue }: Comp
   return left
 }
 
-/** Nothing but documents on their way: they come and go, a moment without any may come soon. */
+/**
+ * Nothing but documents on their way, and what follows when they are there: they come and go, a moment without any may
+ * come soon.
+ */
 export const mayPass = (
   { filled, open, lost, indexDue, termCountsDue }: Completeness,
   isForced: boolean,
-): boolean => filled && open > 0 && !indexDue && !termCountsDue && (lost === 0 || isForced)
+): boolean => filled && (open > 0 || termCountsDue) && !indexDue && (lost === 0 || isForced)
 
 export function notComplete(
   { id, domain }: Named,

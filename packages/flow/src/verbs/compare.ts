@@ -3,6 +3,7 @@ import { CodedError } from '@millrace/errors'
 import { type Db, type GenerationRow, gateFacts, getGeneration, listGenerations } from '@millrace/store'
 import { numberOf } from '../cursor.js'
 import { type AlignedRow, alignHits, type PlacedHit, type Reason, reasonsOf } from '../generations/align.js'
+import { generationEnded } from '../generations/switch.js'
 import type { Comparison } from '../golden/compare.js'
 import type { Run, RunWishes } from '../golden/run.js'
 import type { QueryCache } from '../search/cache.js'
@@ -86,11 +87,8 @@ async function generationAt(db: Db, domain: Domain, id: string): Promise<Domain>
   const number = numberOf(id)
   const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
   if (row === undefined) throw unknownGeneration(domain, id)
-  if (row.state !== 'ending' && row.state !== 'ended') return findDomainAt({ db }, domain.name, id)
-  throw new CodedError('GENERATION_ENDED', `Generation ${id} has ended: nothing of it is left to search`, {
-    hint: `GET /v1/domains/${domain.name}/generations lists those that are there`,
-    details: { id },
-  })
+  if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
+  return findDomainAt({ db }, domain.name, id)
 }
 
 function buildWarnings(
@@ -131,6 +129,8 @@ export type ComparedOutcome = ComparedQueryResult | { readonly error: CodedError
 /** Passages of one list alone whose absence in the other is looked into; each may take a search. */
 const EXPLAINED_MAX = 20
 const EXPLAIN_MS = 1_000
+/** Of all of them; the rest is left unexplained. */
+const BUDGET_MS = 10_000
 
 /** What each query finds in both generations, side by side, and why it moved. Nothing is logged. */
 export async function compareQueries(
@@ -143,6 +143,7 @@ export async function compareQueries(
   const b = await searchIn(quiet, pair.b.domain, requests)
   const outcomes: ComparedOutcome[] = []
   let left = EXPLAINED_MAX
+  const end = performance.now() + BUDGET_MS
   for (const [n, request] of requests.entries()) {
     const [one, two] = [a[n], b[n]]
     if (one === undefined || two === undefined) throw new CodedError('INTERNAL', 'A query was not searched')
@@ -150,7 +151,7 @@ export async function compareQueries(
     else if ('error' in two) outcomes.push(two)
     else {
       const share = Math.ceil(left / (requests.length - n))
-      const { rows, explained } = await compareOne(quiet, pair, request, [one, two], share)
+      const { rows, explained } = await compareOne(quiet, pair, request, [one, two], { share, end })
       left -= explained
       outcomes.push({ a: sideOf(one), b: sideOf(two), rows })
     }
@@ -205,7 +206,7 @@ async function compareOne(
   pair: ComparedPair,
   request: SearchRequest,
   [one, two]: readonly [SearchResult, SearchResult],
-  explainedMax: number,
+  { share, end }: { readonly share: number; readonly end: number },
 ): Promise<{ readonly rows: ComparedRow[]; readonly explained: number }> {
   const [a, b] = [one.hits.map(placed), two.hits.map(placed)]
   const rows: ComparedRow[] = []
@@ -218,7 +219,7 @@ async function compareOne(
     const other = row.a === null ? a : b
     const elsewhere = other.find(({ documentId }) => documentId === row.documentId)
     if (elsewhere !== undefined) rows.push({ ...row, why: [otherPassage(elsewhere, row.a === null)] })
-    else if (explained >= explainedMax) rows.push({ ...row, why: [] })
+    else if (explained >= share || performance.now() > end) rows.push({ ...row, why: [] })
     else {
       explained++
       const { domain } = row.a === null ? pair.a : pair.b

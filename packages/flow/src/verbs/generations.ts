@@ -22,6 +22,7 @@ import {
 import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
 import { type Copies, copiesOf } from '../generations/copies.js'
+import { checkGate } from '../generations/gate.js'
 import { type GenerationPlan, type PlanDeps, planGeneration } from '../generations/plan.js'
 import type { Rates } from '../generations/rate.js'
 import { describeGeneration, type Generation } from '../generations/report.js'
@@ -201,7 +202,8 @@ export function requireChangeable(
 
 /** Only of what is wished: the rest has its defaults, or stays. */
 const rowOf = ({ switch: when, ...wishes }: GenerationPatch & MakingWishes): GenerationChange => {
-  const { weight, paused, soakSeconds, keepUpToDate, thresholds, gate } = wishes
+  const { weight, paused, soakSeconds, keepUpToDate, thresholds } = wishes
+  const gate = wishes.gate === undefined ? undefined : { ...checkGate(wishes.gate) }
   const wished = { weight, paused, soakSeconds, keepUpToDate, thresholds, gate }
   return Object.fromEntries(
     Object.entries({ ...wished, switchWhenBuilt: when === undefined ? undefined : when === 'built' }).filter(

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, codeOf } from '@millrace/errors'
 import {
   abandonIngestion,
@@ -5,6 +6,7 @@ import {
   countRejections,
   type Db,
   insertIngestion,
+  isDomainHeldBack,
   keepLive,
   type NewDocument,
   type RejectionCount,
@@ -103,6 +105,7 @@ export async function submitDocuments(
     externalDims(domain),
   )
   if (accepted.length === 0) throw noDocuments(rejected, given.length)
+  await untilTaken(deps.db, domain)
   const written = await deps.db.transact(async (tx) => {
     const ingestion = await insertIngestion(tx, domain.id, { ...options, openSeconds: null })
     if (ingestion === undefined) throw unknownDomain(domain.name)
@@ -187,6 +190,7 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
         return
       }
       const rejected = countRejections(sorted.rejected, early)
+      await untilTaken(deps.db, domain)
       const written = await deps.db
         .transact((tx) => write(tx, sorted.accepted, rejected, bytes))
         .catch((error: unknown) => {
@@ -220,6 +224,17 @@ async function takesVectors(tx: Tx, domain: Target): Promise<number> {
   const live = await keepLive(tx, domain.id)
   if (live === undefined) throw unknownDomain(domain.name)
   return live
+}
+
+/** How often, and how long at most, whoever brings vectors waits for a switch to come. */
+const HELD_MS = 50
+const HELD_MS_MAX = 20_000
+
+/** While another generation is about to take over, so that it is not behind on what is only copied to it. */
+async function untilTaken(db: Db, domain: Target): Promise<void> {
+  if (externalDims(domain) === null) return
+  const end = performance.now() + HELD_MS_MAX
+  while (performance.now() < end && (await isDomainHeldBack(db, domain.id))) await sleep(HELD_MS)
 }
 
 /** What a worker has to prepare: nothing where documents bring their vectors, which are kept at once. */

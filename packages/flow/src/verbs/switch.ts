@@ -3,26 +3,21 @@ import type { Engine } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import {
   type BandChange,
-  cancelBuilding,
   completeness,
   type Db,
   dropIdle,
-  endSlice,
-  endSoaked,
-  finishEnding,
   type GenerationRow,
   generationErrors,
   getGeneration,
+  holdBack,
   isEnough,
   leaveSwitch,
+  letGo,
   listDueSwitches,
-  listEnding,
   listGenerations,
-  listUnsettled,
   reclaimDocuments,
   reconcile,
   type SwitchOutcome,
-  settleSlice,
   switchTo,
   takeSwitch,
 } from '@millrace/store'
@@ -32,7 +27,6 @@ import {
   gateRefused,
   generationEnded,
   mayPass,
-  notBuilding,
   notComplete,
   nothingToRollBack,
   stillCopying,
@@ -90,9 +84,11 @@ export interface Switch {
   readonly ingestion: string | null
 }
 
-/** How long it waits for a moment when nothing is on its way, or when nobody reads the view. */
-const WAIT_MS = 5_000
+/** How long it waits until nothing is on its way to the next one, or nobody reads the view. */
+const WAIT_MS = 15_000
 const PAUSE_MS = 100
+/** Longer than between two tries: should this process die, it is over soon. */
+const HOLD_SECONDS = 5
 /** With more than so many documents still to come, none is soon enough, unless it was complete before. */
 const OPEN_FEW = 100
 const LOCK_NOT_AVAILABLE = '55P03'
@@ -115,12 +111,12 @@ export async function switchGeneration(
   if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   const next = await findDomainAt(deps, name, id)
   await requireModel(deps, next)
-  if (row.state === 'retired') return takeOver(deps, row, next, { force: null, bands: [] })
+  if (row.state === 'retired') return takeOver(deps, row, { live: domain, next }, { force: null, bands: [] })
   await requireComplete(deps, row, force !== undefined)
   const gated = await passGate(deps, domain, row, force !== undefined)
   const bands = (await deps.carryBands?.(domain, next, row)) ?? []
   const forced = force === undefined ? null : { reason: force.reason, gated }
-  return takeOver(deps, row, next, { force: forced, bands })
+  return takeOver(deps, row, { live: domain, next }, { force: forced, bands })
 }
 
 /**
@@ -135,37 +131,10 @@ export async function rollbackGeneration(deps: SwitchDeps, name: string): Promis
     throw codeOf(error) === 'UNKNOWN_GENERATION' ? nothingToRollBack(name) : error
   })
   await requireModel(deps, next)
-  return takeOver(deps, row, next, { force: null, bands: [] })
+  return takeOver(deps, row, { live: domain, next }, { force: null, bands: [] })
 }
 
-export interface Cancelled {
-  readonly domain: string
-  readonly id: string
-  readonly state: 'ending' | 'ended'
-}
-
-/**
- * Ends a generation that is being built; its rows go behind the answer. Cancelling twice changes nothing.
- * @throws CodedError UNKNOWN_DOMAIN, UNKNOWN_GENERATION, GENERATION_NOT_BUILDING, GENERATION_ENDED
- */
-export async function cancelGeneration(
-  deps: Pick<SwitchDeps, 'db'>,
-  name: string,
-  id: string,
-): Promise<Cancelled> {
-  const domain = await findDomain(deps, name)
-  const row = await requireGeneration(deps, domain, id)
-  const outcome = await cancelBuilding(deps.db, domain.id, row.id)
-  if (outcome === 'unknown') throw unknownGeneration(domain, id)
-  if (outcome === 'live' || outcome === 'retired') throw notBuilding({ ...row, state: outcome })
-  const now = await requireGeneration(deps, domain, id)
-  if (now.endedBy !== 'cancelled') throw generationEnded(now)
-  // Leases first: whoever embeds for it stops.
-  if (outcome === 'cancelled') await endSlice(deps.db, row.id).catch(() => undefined)
-  return { domain: name, id: String(row.id), state: now.state === 'ended' ? 'ended' : 'ending' }
-}
-
-async function requireGeneration(
+export async function requireGeneration(
   { db }: Pick<SwitchDeps, 'db'>,
   domain: Domain,
   id: string,
@@ -192,21 +161,18 @@ async function requireModel({ engine }: Pick<SwitchDeps, 'engine'>, next: Domain
   await engine.load(next.model)
 }
 
-/** Documents keep coming, so it waits a little for a moment when none is on its way. */
-async function requireComplete(deps: SwitchDeps, row: GenerationRow, isForced: boolean): Promise<void> {
-  const { db, settings } = deps
+/** Or so near to it that waiting a little will do: documents keep coming. */
+async function requireComplete(
+  { db, settings }: SwitchDeps,
+  row: GenerationRow,
+  isForced: boolean,
+): Promise<void> {
   await reconcile(db, row.domainId, row.id)
-  const end = performance.now() + WAIT_MS
-  for (;;) {
-    const left = await completeness(db, row.id, settings)
-    if (left === undefined) throw generationEnded({ ...row, state: 'ended' })
-    if (isEnough(left, isForced)) return
-    const isNear = row.builtAt !== null || left.open <= OPEN_FEW
-    if (!isNear || row.paused || !mayPass(left, isForced) || performance.now() > end) {
-      throw notComplete(row, left, await generationErrors(db, row.id))
-    }
-    await sleep(PAUSE_MS)
-  }
+  const left = await completeness(db, row.id, settings)
+  if (left === undefined) throw generationEnded({ ...row, state: 'ended' })
+  const isNear = !row.paused && (row.builtAt !== null || left.open <= OPEN_FEW)
+  if (isEnough(left, isForced) || (isNear && mayPass(left, isForced))) return
+  throw notComplete(row, left, await generationErrors(db, row.id))
 }
 
 /** The report of a gate that refused and was overruled; null: it passed, or there is none. @throws CodedError GATE_FAILED */
@@ -226,10 +192,21 @@ async function passGate(
   return verdict.report
 }
 
+interface Sides {
+  readonly live: Domain
+  readonly next: Domain
+}
 type How = Pick<Parameters<typeof switchTo>[1], 'force' | 'bands'>
 
-async function takeOver(deps: SwitchDeps, row: GenerationRow, next: Domain, how: How): Promise<Switch> {
-  const outcome = await tryFor(deps, row, next, how)
+async function takeOver(
+  deps: SwitchDeps,
+  row: GenerationRow,
+  { live, next }: Sides,
+  how: How,
+): Promise<Switch> {
+  const outcome = await tryFor(deps, row, { live, next }, how).finally(() =>
+    letGo(deps.db, live.generationId).catch(() => undefined),
+  )
   if (outcome.outcome === 'live') return unchanged(row)
   if (outcome.outcome === 'gone') throw await whyGone(deps, row)
   if (outcome.outcome === 'copying') throw stillCopying(row, outcome.behind)
@@ -253,15 +230,23 @@ async function takeOver(deps: SwitchDeps, row: GenerationRow, next: Domain, how:
   }
 }
 
-/** Again and again for a while where only a moment is in the way. */
-async function tryFor(deps: SwitchDeps, row: GenerationRow, next: Domain, how: How): Promise<SwitchOutcome> {
+/** Again and again for a while where only a moment is in the way; nothing new becomes ready meanwhile. */
+async function tryFor(
+  deps: SwitchDeps,
+  row: GenerationRow,
+  { live, next }: Sides,
+  how: How,
+): Promise<SwitchOutcome> {
   const end = performance.now() + WAIT_MS
   for (;;) {
     const outcome = await once(deps, row, next, how)
     const isOver = performance.now() > end
     if (outcome === 'read') {
       if (isOver) throw viewIsRead(row.domain)
-    } else if (isOver || !isMoment(outcome, how)) return outcome
+    } else {
+      if (isOver || !isMoment(outcome, how)) return outcome
+      await holdBack(deps.db, live.generationId, HOLD_SECONDS)
+    }
     await sleep(PAUSE_MS)
   }
 }
@@ -325,29 +310,4 @@ export async function switchDue(deps: SwitchDeps): Promise<number> {
     }
   }
   return switched
-}
-
-/** A pass ends after this long, so that whoever stops the loop does not wait. */
-const PASS_MS = 2_000
-
-/**
- * What is behind a switch: retired generations whose time is up end, rows of those that end go, and documents say what
- * they are in the live one. In slices, each a transaction of its own; whoever dies in between leaves the rest to the next.
- */
-export async function endGenerations({ db, log }: Pick<SwitchDeps, 'db' | 'log'>): Promise<void> {
-  const end = performance.now() + PASS_MS
-  const isOver = () => performance.now() > end
-  await endSoaked(db)
-  await dropIdle(db)
-  for (const id of await listUnsettled(db)) {
-    while (!isOver() && (await settleSlice(db, id))) {
-      // The next slice.
-    }
-  }
-  for (const id of await listEnding(db)) {
-    while (!isOver() && (await endSlice(db, id))) {
-      // The next slice.
-    }
-    if (!isOver() && (await finishEnding(db, id))) log.info({ generation: id }, 'a generation has ended')
-  }
 }

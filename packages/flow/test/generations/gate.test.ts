@@ -3,6 +3,7 @@ import {
   checkGate,
   type GateSettings,
   gateSettings,
+  isStill,
   judgeGolden,
   judgeOverlap,
   type PlacedHit,
@@ -57,6 +58,24 @@ describe('the settings of a gate', () => {
       expect(() => checkGate(wrong)).toThrowError(expect.objectContaining({ code: 'BAD_GATE' }))
     }
   })
+})
+
+test('a verdict stands while nothing changes; one that nobody asked for, a while longer', () => {
+  const at = '2026-11-26T12:00:00.000Z'
+  const inputs = { asked: 'set 1', published: '3:3 3:3' }
+  const last = { inputs, at, error: null }
+  const now = new Date('2026-11-26T12:10:00.000Z')
+  const patient = { now, patienceMs: 15 * 60_000 }
+  const strict = { now, patienceMs: 0 }
+  const more = { ...inputs, published: '4:4 3:3' }
+  expect([strict, patient].map((how) => isStill(last, inputs, how))).toEqual([true, true])
+  expect([strict, patient].map((how) => isStill(last, more, how))).toEqual([false, true])
+  // Another set or other settings at once; an error may be gone.
+  expect(isStill(last, { ...inputs, asked: 'set 2' }, patient)).toBe(false)
+  const failed = { ...last, error: { code: 'UNKNOWN_MODEL' } }
+  expect([strict, patient].map((how) => isStill(failed, inputs, how))).toEqual([false, true])
+  expect(isStill(null, inputs, patient)).toBe(false)
+  expect(isStill({ ...last, at: null }, inputs, patient)).toBe(false)
 })
 
 describe('the verdict of a golden set', () => {

@@ -14,10 +14,10 @@ export const listDueSwitches = (on: Session): Promise<DueSwitch[]> =>
      left join millrace.roles r on r.name = 'switch ' || g.id
      where g.state = 'building' and g.switch_when_built and not g.paused and g.filled_at is not null
        and coalesce(r.until, '-infinity') <= now()
-       and not exists (
+       and (g.built_at is not null or not exists (
          select 1 from millrace.generation_documents s
          where s.generation_id = g.id and s.state in ('waiting', 'preparing', 'embedding')
-       )
+       ))
      order by g.id`,
   )
 

@@ -62,20 +62,24 @@ export const listEnding = async (db: Db): Promise<number[]> =>
     )
   ).map(({ id }) => id)
 
-/** What waits to be embedded for a retired generation that nobody keeps up to date is nobody's work. */
+/** Rows in one statement: on PGlite everybody waits for it. */
+const SLICE = { server: 10_000, embedded: 1_000 } as const
+
+/**
+ * What waits to be embedded for a retired generation is nobody's work where nobody keeps it up to date; where somebody
+ * does, what was on its way to it when it was live is brought to it anew.
+ */
 export async function dropIdle(db: Db): Promise<void> {
   await db.query(
     `delete from millrace.pending where ctid = any(array(
        select p.ctid from millrace.pending p
-       where p.generation_id in (select id from millrace.generations where state = 'retired' and not follows)
-       limit $1 for update skip locked
+       join millrace.generations g on g.id = p.generation_id
+       where g.state = 'retired' and (not g.follows or p.ingestion_id is not null)
+       limit $1 for update of p skip locked
      ))`,
-    [SLICE.server],
+    [SLICE[db.kind]],
   )
 }
-
-/** Rows in one statement: on PGlite everybody waits for it. */
-const SLICE = { server: 10_000, embedded: 1_000 } as const
 
 /** Where a generation's rows are, beside its own tables; leases first, so that whoever has one finds nothing to do. */
 const TABLES = ['leases', 'pending', 'published', 'generation_documents', 'term_counts', 'turns'] as const

@@ -8,6 +8,12 @@ const RECONCILED = 1_000
 /** Its text is here: it came with the document, or its file was read. */
 export const HAS_TEXT = `(d.origin not in ('file', 'url') or d.format is not null)`
 
+/** Why a document has no part in a generation although readers of the live one find it. */
+const GONE = {
+  code: 'REVISION_CANCELLED',
+  message: 'Its last revision was cancelled, and the text of the one before it is not kept',
+} as const
+
 /**
  * What a document `d` that is not being worked on gets in generation `g`, where `p` is what readers of the live one see
  * of it. One whose text can be prepared waits for that. One whose text is gone (its last revision was cancelled, or its
@@ -15,9 +21,8 @@ export const HAS_TEXT = `(d.origin not in ('file', 'url') or d.format is not nul
  */
 const WAITS = `coalesce(d.state <> 'cancelled' and ${HAS_TEXT} or p.revision = d.revision, false)`
 const OUTCOME = `case when ${WAITS} then 'waiting' else 'failed' end as state,
-  case when not ${WAITS} then coalesce(d.error_code, 'REVISION_CANCELLED') end as code,
-  case when not ${WAITS} then coalesce(
-    d.error_message, 'Its last revision was cancelled, and the text of the one before it is not kept') end as message`
+  case when not ${WAITS} then coalesce(d.error_code, '${GONE.code}') end as code,
+  case when not ${WAITS} then coalesce(d.error_message, '${GONE.message}') end as message`
 const LIVE = `left join millrace.generations l on l.domain_id = d.domain_id and l.state = 'live'
   left join millrace.published p on p.generation_id = l.id and p.document_id = d.id`
 /** Closed, with a part in `g`, and not there already. */

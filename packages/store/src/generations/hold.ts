@@ -1,4 +1,4 @@
-import type { Session, Tx } from '../connect.js'
+import type { Db, Session, Tx } from '../connect.js'
 import type { GenerationState } from '../schema.js'
 
 /** A generation that has rows to read. */
@@ -53,3 +53,35 @@ export const modelsInUse = async (on: Session): Promise<string[]> =>
       `select distinct model from millrace.generations where state in ('live', 'building') order by model`,
     )
   ).map(({ model }) => model)
+
+/** What says that nothing becomes ready in a live generation for a moment: see `holdBack`. */
+const backRole = (generationId: number): string => `hold ${Number(generationId)}`
+/** Of generation `id`, an SQL expression. */
+export const isHeldBack = (id: string): string =>
+  `exists (select 1 from millrace.roles r where r.name = 'hold ' || ${id} and r.until > now())`
+
+/**
+ * For so long nothing becomes ready in a live generation, so that one that follows it catches up although documents keep
+ * coming: what is complete stays embedding, and whoever brings vectors waits. It ends by itself, should whoever asked for
+ * it die; what was held back is made ready by the sweep.
+ */
+export async function holdBack(db: Db, generationId: number, seconds: number): Promise<void> {
+  await db.query(
+    `insert into millrace.roles as r (name, until) values ($1, now() + make_interval(secs => $2))
+     on conflict (name) do update set until = greatest(r.until, excluded.until)`,
+    [backRole(generationId), seconds],
+  )
+}
+
+export async function letGo(on: Session, generationId: number): Promise<void> {
+  await on.query('delete from millrace.roles where name = $1', [backRole(generationId)])
+}
+
+/** Whether the live generation of a domain is held back just now. */
+export async function isDomainHeldBack(on: Session, domainId: number): Promise<boolean> {
+  const held = await on.query(
+    `select 1 from millrace.generations g where g.domain_id = $1 and g.state = 'live' and ${isHeldBack('g.id')}`,
+    [domainId],
+  )
+  return held.length > 0
+}

@@ -53,7 +53,7 @@ export function insertGeneration(
 ): Promise<GenerationRow | 'exists' | 'moved' | undefined> {
   return db.transact(async (tx) => {
     const held = await tx.query<{ id: number; state: GenerationState }>(
-      'select id, state from millrace.generations where domain_id = $1 order by id for update',
+      `select id, state from millrace.generations where domain_id = $1 order by state <> 'live', id for update`,
       [given.domainId],
     )
     if (held.length === 0) return undefined

@@ -3,7 +3,7 @@ import { type BandChange, createView, setBands, viewOf } from '../domains.js'
 import type { Form } from '../storage/form.js'
 import { besidesOf } from '../terms.js'
 import { vectorsTable } from '../vectors.js'
-import { lockGenerations } from './hold.js'
+import { letGo, lockGenerations } from './hold.js'
 import { type Completeness, completeness } from './progress.js'
 import { SOAK_SECONDS_MIN } from './start.js'
 
@@ -82,6 +82,7 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     const late = isBuilt ? NOT_BEHIND : await receiveAgain(tx, to.domainId, next.id)
     await setBands(tx, to.domainId, to.bands)
     await tx.query('update millrace.domains set updated_at = now() where id = $1', [to.domainId])
+    await letGo(tx, live.id)
     await show(tx, target)
     return { outcome: 'switched', retired: live.id, again, ...late }
   })
@@ -100,12 +101,12 @@ async function targetOf(tx: Tx, generationId: number): Promise<Target | undefine
   return found[0]
 }
 
-/** One that was retired before ends, the live one retires, and the other one is live: a domain has one of each. */
+/** One that was retired before ends, unless it is the next; the live one retires; the next is live. A domain has one of each. */
 async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise<void> {
   await tx.query(
     `update millrace.generations set state = 'ending', ended_at = now(), ended_by = 'replaced', follows = false, drop_at = null
-     where domain_id = $1 and state = 'retired' and id <> $2`,
-    [to.domainId, target.id],
+     where domain_id = $1 and state = 'retired'`,
+    [to.domainId],
   )
   // How long the other one stays is said by the one of the two that was built beside it. Vectors that nobody can compute
   // again are copied all the time, so that the way back stays open.
@@ -122,7 +123,7 @@ async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise
   await tx.query(
     `update millrace.generations set
        state = 'live', live_since = now(), built_at = coalesce(built_at, now()), retired_at = null, drop_at = null,
-       follows = false, paused = false, switch_when_built = false, error_code = null, error_message = null,
+       ended_at = null, ended_by = null, follows = false, paused = false, switch_when_built = false, error_code = null, error_message = null,
        -- From here on: how far the documents know what they are in this generation, see settle.
        filled_at = now(), filled_after = 0,
        forced = case when $2 then jsonb_build_object('at', now(), 'reason', $3::text, 'gated', $4::jsonb) else forced end

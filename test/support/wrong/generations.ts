@@ -1,0 +1,131 @@
+import type { Case } from './case.js'
+
+const path = '/v1/domains/docs/generations'
+const INVALID = { status: 400, code: 'INVALID_REQUEST' } as const
+
+/** Generations that are begun, changed or looked at. */
+export const generations: readonly Case[] = [
+  { name: 'a generation like the live one', path, body: {}, status: 409, code: 'NOTHING_CHANGES' },
+  {
+    name: 'a plan of a generation like the live one',
+    path,
+    body: { dryRun: true, storage: 'full' },
+    status: 409,
+    code: 'NOTHING_CHANGES',
+  },
+  {
+    name: 'a generation of an unknown domain',
+    path: '/v1/domains/nope/generations',
+    body: { storage: 'half' },
+    status: 404,
+    code: 'UNKNOWN_DOMAIN',
+  },
+  {
+    name: 'a generation of a model that was not pulled',
+    path,
+    body: { model: 'nope' },
+    status: 400,
+    code: 'UNKNOWN_MODEL',
+  },
+  {
+    name: 'a generation of brought vectors',
+    path,
+    body: { model: 'external' },
+    status: 400,
+    code: 'NOT_FOR_EXTERNAL',
+  },
+  {
+    name: 'a generation with an output that its model has not',
+    path,
+    body: { outputs: ['colbert'] },
+    status: 400,
+    code: 'MISSING_OUTPUT',
+  },
+  {
+    name: 'a generation with chunks that its model does not take',
+    path,
+    body: { chunking: { size: 100_000 } },
+    status: 400,
+    code: 'BAD_CHUNKING',
+  },
+  {
+    name: 'a generation with an index that is built with less than it keeps',
+    path,
+    body: { index: { m: 40, efConstruction: 50 } },
+    status: 400,
+    code: 'BAD_INDEX',
+  },
+  { name: 'a storage that is none of a generation', path, body: { storage: 'int3' }, ...INVALID },
+  { name: 'a weight of 0', path, body: { storage: 'half', weight: 0 }, ...INVALID },
+  { name: 'a weight above 10', path, body: { storage: 'half', weight: 11 }, ...INVALID },
+  {
+    name: 'a soak of more than a year',
+    path,
+    body: { storage: 'half', soakSeconds: 31_536_001 },
+    ...INVALID,
+  },
+  { name: 'a soak of half a second', path, body: { storage: 'half', soakSeconds: 0.5 }, ...INVALID },
+  { name: 'a moment that is none', path, body: { copySince: 'yesterday' }, ...INVALID },
+  {
+    name: 'a policy of thresholds that is none',
+    path,
+    body: { storage: 'half', thresholds: 'keep' },
+    ...INVALID,
+  },
+  { name: 'a gate with a margin above 1', path, body: { storage: 'half', gate: { margin: 2 } }, ...INVALID },
+  {
+    name: 'a gate with a figure that is none',
+    path,
+    body: { storage: 'half', gate: { metrics: ['f1'] } },
+    ...INVALID,
+  },
+  { name: 'efSearch of a generation', path, body: { index: { efSearch: 10 } }, ...INVALID },
+  {
+    name: 'an unknown generation',
+    method: 'GET',
+    path: `${path}/999999`,
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  {
+    name: 'a generation whose id is no number',
+    method: 'GET',
+    path: `${path}/live`,
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  {
+    name: 'a change of an unknown generation',
+    method: 'PATCH',
+    path: `${path}/999999`,
+    body: { weight: 1 },
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  {
+    name: 'a pause of an unknown generation',
+    path: `${path}/999999/pause`,
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  {
+    name: 'a change of a field that a generation has not',
+    method: 'PATCH',
+    path: `${path}/1`,
+    body: { model: 'x' },
+    ...INVALID,
+  },
+  {
+    name: 'a pause of the live generation',
+    path: `${path}/1/pause`,
+    status: 409,
+    code: 'GENERATION_ENDED',
+  },
+  {
+    name: 'a search of an unknown generation',
+    path: '/v1/domains/docs/search',
+    body: { query: 'hello', generation: '999999' },
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+]
