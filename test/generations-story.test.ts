@@ -34,9 +34,11 @@ interface Question {
 describe.runIf(backend !== undefined && isThere)('a domain of 196 documents and its generations', () => {
   let world: World
   let searching: Searching
+  /** Of the schedules: by it nights pass. */
+  let clock = new Date('2026-03-01T12:00:00Z')
   beforeAll(async () => {
     if (backend !== undefined)
-      world = await openWorld(backend, { LEASE_TOKENS: '16384', OWNED_SECONDS: '30' })
+      world = await openWorld(backend, { LEASE_TOKENS: '16384', OWNED_SECONDS: '30' }, () => clock)
   })
   afterAll(async () => {
     await searching?.stop()
@@ -78,20 +80,28 @@ describe.runIf(backend !== undefined && isThere)('a domain of 196 documents and 
     await call('POST', `${DOMAIN}/golden`, { questions: golden }, 200)
     searching = startSearching(world, questions)
 
-    // A nightly schedule; its night has come (test/schedules.test.ts hands in the time of more of them).
-    const schedule = await call(
+    // Every night what is stale is embedded again; this night nothing is, and the next one a page has come.
+    const action = { kind: 'reembed', switch: 'built' }
+    const when = { cron: '0 2 * * *', timeZone: 'Asia/Shanghai' }
+    const nightly = await call(
       'POST',
       '/v1/schedules',
-      {
-        name: 'nightly',
-        domain: 'site',
-        cron: '0 2 * * *',
-        timeZone: 'Asia/Shanghai',
-        action: { kind: 'reembed' },
-      },
+      { name: 'nightly', domain: 'site', action, ...when },
       201,
     )
-    expect(String(schedule.nextAt)).toMatch(/T18:00:00/)
+    expect(nightly).toMatchObject({ nextAt: '2026-03-01T18:00:00.000Z', last: null })
+    const night = async (time: string) => {
+      clock = new Date(time)
+      return until(async () => {
+        const { last, nextAt } = await call('GET', '/v1/schedules/nightly')
+        const run = last as { dueAt: string; outcome: string | null } | null
+        return run !== null && run.outcome !== null && nextAt !== clock.toISOString() ? run : undefined
+      })
+    }
+    expect(await night('2026-03-01T18:00:01Z')).toMatchObject({
+      dueAt: '2026-03-01T18:00:00.000Z',
+      outcome: 'done',
+    })
 
     // A model that is worse here: it reads Chinese.
     const worse = await call('POST', GENERATIONS, { model: 'bge-small-zh-v1.5' }, 201)

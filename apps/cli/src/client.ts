@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, messageOf } from '@millrace/errors'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
@@ -32,6 +33,8 @@ export interface Client {
   remove(path: string): Promise<void>
   /** Posts bytes as they come, as fast as the server takes them. */
   send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
+  /** What a call answers that is no JSON, as it comes. */
+  download(path: string): Promise<AsyncIterable<Uint8Array>>
   /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
   follow(ingestion: string, signal?: AbortSignal): AsyncGenerator<Ingestion>
 }
@@ -96,6 +99,7 @@ export function openClient(options: ClientOptions): Client {
         }),
         schema,
       ),
+    download: async (path) => (await call(path, {})).body ?? Readable.from([]),
     follow: (ingestion, signal = new AbortController().signal) =>
       follow((path) => call(path, { signal }), ingestion, signal),
   }

@@ -14,6 +14,7 @@ import { addGenerations } from './generations.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
+import { addMove } from './move/commands.js'
 import { within } from './numbers.js'
 import { addRecall } from './recall.js'
 import { addSchedules } from './schedules.js'
@@ -115,6 +116,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   addRecall(program, client, write)
   addStorage(program, client, write)
   addSchedules(program, client, write)
+  addMove(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

@@ -5,13 +5,15 @@ import { expect } from 'vitest'
 import { backends } from '../../../test/support/backends.js'
 import { openWorld, type World } from '../../../test/support/world.js'
 
-/** Debian's; nothing is downloaded. */
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+/** Debian's; nothing is downloaded. The one without windows does the same with a third of the work. */
+const CHROMIUMS = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium']
+const CHROMIUM = process.env.CHROMIUM ?? CHROMIUMS.find(existsSync)
 
 /** Whether there is a browser; without one a line says what does not run, and with CI=true that is a failure. */
 export function hasBrowser(): boolean {
-  if (existsSync(CHROMIUM)) return true
-  const message = `Tests of the web page do not run: there is no ${CHROMIUM} (CHROMIUM names another)`
+  if (CHROMIUM !== undefined && existsSync(CHROMIUM)) return true
+  const sought = CHROMIUM ?? CHROMIUMS.join(' and no ')
+  const message = `Tests of the web page do not run: there is no ${sought} (CHROMIUM names another)`
   if (process.env.CI === 'true') throw new Error(message)
   console.log(message)
   return false
@@ -38,7 +40,7 @@ export async function openSite(env: Record<string, string> = {}): Promise<Site> 
   }
 }
 
-export const launch = () => chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
+export const launch = () => chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'] })
 
 export interface VisitOptions {
   readonly language?: 'en' | 'zh'
@@ -90,14 +92,33 @@ export async function visit(
   }
 }
 
-/** What axe finds that is serious or critical, in words. */
-export async function seriousIn(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source)
-  const violations = await page.evaluate(async () => {
+/** For `before`: the clock of the page can be put forward, so that nobody waits for what the page waits for. */
+export const withClock = (page: Page): Promise<void> => page.clock.install()
+
+/** Waiting that ends when the story says so. */
+export function hold() {
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  return { held, release: () => release() }
+}
+
+/** What the colours decide: all that can differ between two themes of a page. */
+export const RULES_OF_COLOURS = ['color-contrast', 'link-in-text-block'] as const
+
+/** What axe finds that is serious or critical, in words; by all its rules, or by some. */
+export async function seriousIn(page: Page, rules?: readonly string[]): Promise<string[]> {
+  if (!(await page.evaluate<boolean>('"axe" in globalThis'))) await page.evaluate(axe.source)
+  const options = {
+    resultTypes: ['violations'],
+    ...(rules === undefined ? {} : { runOnly: { type: 'rule', values: rules } }),
+  }
+  const violations = await page.evaluate(async (given) => {
     const axe = (globalThis as unknown as { axe: { run(options: object): Promise<{ violations: Found[] }> } })
       .axe
-    return (await axe.run({ resultTypes: ['violations'] })).violations
-  })
+    return (await axe.run(given)).violations
+  }, options)
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .map(

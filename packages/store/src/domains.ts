@@ -129,15 +129,20 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
   return db.transact(async (tx) => {
     const made = await makeDomain(tx, given, 'live')
     if (made === undefined) return undefined
+    const { threshold, levels, chosen = true } = given
+    await setBands(tx, made.id, [
+      { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
+      ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
+    ])
     await showDomain(tx, given.name, made.generationId, given)
     return getDomain(tx, given.name)
   })
 }
 
-/** A domain and its first generation, with the tables of that; undefined when it exists. Without a view nobody reads it. */
+/** A domain and its first generation, with the tables of that; undefined when it exists. It has no view and no bands. */
 export async function makeDomain(
   tx: Tx,
-  given: NewDomain,
+  given: Omit<NewDomain, 'threshold' | 'levels' | 'bands'>,
   state: GenerationState,
 ): Promise<{ readonly id: number; readonly generationId: number } | undefined> {
   const { index = { m: 16, efConstruction: 64 }, storage = 'full', outputs = ['dense'] } = given
@@ -170,11 +175,6 @@ export async function makeDomain(
     ),
     'the new generation',
   )
-  const { threshold, levels, chosen = true } = given
-  await setBands(tx, domain.id, [
-    { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
-    ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
-  ])
   const form = { storage, dims: given.dims }
   await createVectors(tx, generation.id, form)
   if (outputs.includes('sparse')) await createTerms(tx, generation.id)

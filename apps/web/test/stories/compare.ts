@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Site, seriousIn, visit } from '../browser.js'
+import { hold, type Site, seriousIn, visit, withClock } from '../browser.js'
 
 const ZH = { a: '我忘记密码了，登录不上', b: '怎么重新设置登录密码？' }
 
@@ -99,10 +99,11 @@ export function compareStories(site: () => Site): void {
       site(),
       '/',
       async (page) => {
+        const { held, release } = hold()
         let fault: 'slow' | 'busy' | 'broken' | 'gone' | 'none' = 'busy'
         await page.route('**/similarity', async (route) => {
           if (fault === 'gone') return route.abort()
-          if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, 3_500))
+          if (fault === 'slow') await held
           if (fault === 'busy') {
             const error = { code: 'OVERLOADED', message: 'Too much' }
             return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, json: { error } })
@@ -117,7 +118,8 @@ export function compareStories(site: () => Site): void {
         await go.click()
         await page.getByText('more requests than it can answer').waitFor()
         expect(await retry.isDisabled()).toBe(true)
-        await expect.poll(() => retry.isDisabled(), { timeout: 5_000 }).toBe(false)
+        await page.clock.fastForward(1_000)
+        await expect.poll(() => retry.isDisabled()).toBe(false)
         fault = 'broken'
         await retry.click()
         await page.getByText('not an answer of the API (status 500)').waitFor()
@@ -126,14 +128,16 @@ export function compareStories(site: () => Site): void {
         await page.getByText('The server does not answer.').waitFor()
         expect(await seriousIn(page)).toEqual([])
         fault = 'slow'
-        await retry.click()
+        await Promise.all([page.waitForRequest('**/similarity'), retry.click()])
+        await page.clock.fastForward(3_000)
         await page.getByText('Still waiting').waitFor()
+        release()
         await page.getByTestId('similarity').waitFor()
         fault = 'none'
         await go.click()
         await page.getByTestId('similarity').waitFor()
       },
-      { allowFailures: true },
+      { allowFailures: true, before: withClock },
     )
   })
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { until } from '../../../../test/support/world.js'
-import { overflowOf, type Site, seriousIn, visit } from '../browser.js'
+import { hold, overflowOf, type Site, seriousIn, visit, withClock } from '../browser.js'
 
 /** Domains and documents, from click to database and back. */
 export function domainsStories(site: () => Site): void {
@@ -228,14 +228,11 @@ export function domainsStories(site: () => Site): void {
       site(),
       `/domains/${name}`,
       async (page) => {
-        let seen = () => {}
-        const wasSeen = new Promise<void>((resolve) => {
-          seen = resolve
-        })
+        const { held, release } = hold()
         let fault: 'busy' | 'broken' | 'gone' | 'slow' | 'none' = 'none'
         await page.route(`**/v1/domains/${name}/documents?*`, async (route) => {
           if (fault === 'gone') return route.abort()
-          if (fault === 'slow') await wasSeen
+          if (fault === 'slow') await held
           if (fault === 'busy') {
             const error = { code: 'OVERLOADED', message: 'Too much' }
             return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, json: { error } })
@@ -270,12 +267,16 @@ export function domainsStories(site: () => Site): void {
         await page.getByText('The server does not answer.').waitFor()
         fault = 'slow'
         await page.goto('/domains')
-        await page.goto(`/domains/${name}`)
+        await Promise.all([
+          page.waitForRequest(`**/v1/domains/${name}/documents?*`),
+          page.goto(`/domains/${name}`),
+        ])
+        await page.clock.fastForward(3_000)
         await page.getByText('Still waiting').waitFor()
-        seen()
+        release()
         await page.getByRole('link', { name: 'n0000' }).waitFor()
       },
-      { allowFailures: true },
+      { allowFailures: true, before: withClock },
     )
   })
 }

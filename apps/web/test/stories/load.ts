@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
-import { overflowOf, type Site, seriousIn, visit } from '../browser.js'
+import { hold, overflowOf, type Site, seriousIn, visit, withClock } from '../browser.js'
 
 const TEXT = '# Returns\n\nSend it back within ten days.\n\n## Broken on arrival\n\nTake a photo first.'
 
@@ -213,6 +213,7 @@ export function loadStories(site: () => Site): void {
           .setInputFiles({ name: 'a.md', mimeType: 'text/markdown', buffer: Buffer.from(TEXT) })
         await page.getByRole('button', { name: 'Load into load-faults' }).click()
         await page.getByText('The server is busy or away. It is tried again by itself.').waitFor()
+        await page.clock.fastForward(1_000)
         await page.getByText('not an answer of the API (status 500)').waitFor()
         // Not everything is sent: the browser asks before it closes the tab.
         const asked = page.waitForEvent('dialog')
@@ -221,26 +222,34 @@ export function loadStories(site: () => Site): void {
         expect(dialog.type()).toBe('beforeunload')
         await dialog.dismiss()
         expect(await seriousIn(page)).toEqual([])
+        const away = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/documents'))
         await page.getByRole('button', { name: 'Try again' }).click()
+        await away
+        await page.getByText('The server is busy or away. It is tried again by itself.').waitFor()
+        await page.clock.fastForward(1_000)
         // Gone, tried again by itself, there; told by asking, since there is no stream.
         await ended(page, /^\d+$/)
+        await page.clock.fastForward(4_000)
         await page.getByRole('status').getByText('Done', { exact: true }).waitFor()
         expect(keys).toContain('Bearer abc')
         expect((await documentsOf('load-faults')).map(({ state }) => state)).toEqual(['ready'])
         await page.goto('/load?ingestion=999999')
         await page.getByText('There is no such load').waitFor()
+        const { held, release } = hold()
         await page.route('**/v1/domains', async (route) => {
-          await new Promise((resolve) => setTimeout(resolve, 4_000))
+          await held
           await route.abort()
         })
-        await page.goto('/load')
+        await Promise.all([page.waitForRequest('**/v1/domains'), page.goto('/load')])
+        await page.clock.fastForward(3_000)
         await page.getByText('Still waiting').waitFor()
+        release()
         await page.getByText('The server does not answer.').waitFor()
         await page.unroute('**/v1/domains')
         await page.getByRole('button', { name: 'Try again' }).click()
         await page.getByLabel('Domain', { exact: true }).waitFor()
       },
-      { allowFailures: true },
+      { allowFailures: true, before: withClock },
     )
   })
 }

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
-import { overflowOf, type Site, seriousIn, visit } from '../browser.js'
+import { hold, overflowOf, type Site, seriousIn, visit, withClock } from '../browser.js'
 
 const EN = 'search-en'
 const ZH = 'search-zh'
@@ -266,26 +266,25 @@ export function searchStories(site: () => Site): void {
         await page.getByText('The server has more requests than it can answer right now.').waitFor()
         const again = page.getByRole('button', { name: 'Try again' })
         expect(await again.isDisabled()).toBe(true)
+        await page.clock.fastForward(1_000)
         await again.and(page.locator(':enabled')).click()
         await page.getByText('Something went wrong in the server').waitFor()
         await again.click()
         await page.getByText('The server does not answer.').waitFor()
         await page.unroute('**/search')
-        let release = () => {}
-        const held = new Promise<void>((done) => {
-          release = done
-        })
+        const { held, release } = hold()
         await page.route('**/search', async (route) => {
           await held
           await route.continue()
         })
-        await again.click()
+        await Promise.all([page.waitForRequest('**/search'), again.click()])
+        await page.clock.fastForward(3_000)
         await page.getByText('Still waiting').waitFor()
         release()
         await hits(page, 3)
         expect(await page.getByRole('alert').count()).toBe(0)
       },
-      { allowFailures: true },
+      { allowFailures: true, before: withClock },
     )
   })
 

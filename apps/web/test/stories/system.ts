@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Site, seriousIn, visit } from '../browser.js'
+import { type Site, seriousIn, visit, withClock } from '../browser.js'
 
 export function systemStories(site: () => Site): void {
   test('queues, workers, models and what failed, with the way to the document', async () => {
@@ -29,15 +29,18 @@ export function systemStories(site: () => Site): void {
       async (page) => {
         await page.getByText('服务器内部出错（状态 500）').waitFor()
         await page.unroute('**/v1/status')
+        await page.clock.fastForward(5_000)
         await page.getByRole('heading', { name: '工作进程' }).waitFor()
       },
       {
         language: 'zh',
         allowFailures: true,
-        before: (page) =>
-          page.route('**/v1/status', (route) =>
+        before: async (page) => {
+          await withClock(page)
+          await page.route('**/v1/status', (route) =>
             route.fulfill({ status: 500, json: { error: { code: 'INTERNAL', message: 'broken' } } }),
-          ),
+          )
+        },
       },
     )
   })

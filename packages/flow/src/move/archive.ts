@@ -34,13 +34,23 @@ export async function* readArchive(stream: Readable): AsyncGenerator<ArrivingEnt
       const says = header.type === 'file' ? parseName(header.name) : undefined
       if (says === undefined)
         throw badArchive(header.name.slice(0, 200).toWellFormed(), 'is no part of an archive of a domain')
-      yield { name: header.name, says, size: header.size, bytes: source as AsyncIterable<Buffer> }
+      yield { name: header.name, says, size: header.size, bytes: piecesOf(source as AsyncIterable<Buffer>) }
     }
   } catch (error) {
     throw brokenOff(error)
   } finally {
     stream.unpipe()
     tar.destroy()
+    // Whoever writes all of it before it reads the answer would wait for ever.
+    stream.resume()
+  }
+}
+
+async function* piecesOf(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* source
+  } catch (error) {
+    throw brokenOff(error)
   }
 }
 
