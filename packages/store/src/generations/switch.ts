@@ -43,7 +43,7 @@ export type SwitchOutcome =
   | { readonly outcome: 'copying'; readonly behind: number }
 
 /** The view is replaced when nobody reads it; whoever reads it for long is not waited for. */
-const VIEW_MS = 1_000
+const VIEW_MS = 400
 
 interface Target extends Form {
   readonly id: number
