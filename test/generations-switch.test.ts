@@ -397,6 +397,18 @@ for (const backend of databases()) {
       ])
       expect(await switchTo(domain, next)).toMatchObject({ behind: 0, ingestion: null })
       expect((await find(domain, 'a kettle')).hits[0]?.documentId).toBe('report-1')
+      // And at once: what the new one has need not be prepared anew.
+      await submit(domain, [report(32)])
+      await work()
+      const briefly = await rollback(domain)
+      expect(briefly).toMatchObject({ behind: 1 })
+      await prepare()
+      await switchTo(domain, next)
+      expect((await documents(domain)).map(({ state }) => state)).not.toContain('received')
+      expect(await getIngestion(deps(), String(briefly.ingestion))).toMatchObject({
+        state: 'finished',
+        documents: { ready: 1 },
+      })
     })
 
     test('one that is kept up to date is behind on nothing', async () => {

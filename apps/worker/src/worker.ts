@@ -132,7 +132,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
-    every(SWITCH_MS, log, 'switches', () => switchDue(switching)),
+    every(SWITCH_MS, log, 'switches', () => switchDue(switching, measuring.signal)),
     every(SWITCH_MS, log, 'the end of generations', () => endGenerations(deps)),
     every(BUILD_MS, log, 'the build of generations', () =>
       buildGenerations({ db, engine, preparer, settings }, building.signal),

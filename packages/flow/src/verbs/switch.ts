@@ -5,6 +5,7 @@ import {
   type BandChange,
   completeness,
   type Db,
+  type DueSwitch,
   dropIdle,
   type GenerationRow,
   generationErrors,
@@ -87,6 +88,7 @@ export interface Switch {
 /** How long it waits until nothing is on its way to the next one, or nobody reads the view. */
 const WAIT_MS = 15_000
 const PAUSE_MS = 100
+const VIEW_PAUSE_MS = 500
 /** Longer than between two tries: should this process die, it is over soon. */
 const HOLD_SECONDS = 5
 /** With more than so many documents still to come, none is soon enough, unless it was complete before. */
@@ -243,6 +245,8 @@ async function tryFor(
     const isOver = performance.now() > end
     if (outcome === 'read') {
       if (isOver) throw viewIsRead(row.domain)
+      // Whoever publishes waits while it tries.
+      await sleep(VIEW_PAUSE_MS)
     } else {
       if (isOver || !isMoment(outcome, how)) return outcome
       await holdBack(deps.db, live.generationId, HOLD_SECONDS)
@@ -293,21 +297,47 @@ const OWN_SECONDS = 600
 const AGAIN_SECONDS = 60
 const SOON_SECONDS = 5
 
-/** Switches to generations that are to take over once they are built. Returns how many did. */
-export async function switchDue(deps: SwitchDeps): Promise<number> {
+/**
+ * Switches to generations that are to take over once they are built; `signal` leaves a gate that is still being asked to
+ * the next worker. Returns how many did.
+ */
+export async function switchDue(deps: SwitchDeps, signal?: AbortSignal): Promise<number> {
   let switched = 0
-  for (const { id, domain } of await listDueSwitches(deps.db)) {
-    if (!(await takeSwitch(deps.db, id, OWN_SECONDS))) continue
-    try {
-      await switchGeneration(deps, domain, String(id))
-      switched++
-      await leaveSwitch(deps.db, id, 0)
-    } catch (error) {
-      const isSoon = error instanceof CodedError && error.retryable
-      await leaveSwitch(deps.db, id, isSoon ? SOON_SECONDS : AGAIN_SECONDS)
-      if (!(error instanceof CodedError)) throw error
-      deps.log.debug({ domain, generation: id, code: error.code }, 'not switched to it yet')
-    }
+  for (const due of await listDueSwitches(deps.db)) {
+    if (signal?.aborted) break
+    if (!(await takeSwitch(deps.db, due.id, OWN_SECONDS))) continue
+    const outcome = await unlessAborted(trySwitch(deps, due), signal)
+    if (outcome === true) switched++
+    if (outcome === 'aborted') await leaveSwitch(deps.db, due.id, 0)
   }
   return switched
+}
+
+async function trySwitch(deps: SwitchDeps, { id, domain }: DueSwitch): Promise<boolean> {
+  try {
+    await switchGeneration(deps, domain, String(id))
+    await leaveSwitch(deps.db, id, 0)
+    return true
+  } catch (error) {
+    const isSoon = error instanceof CodedError && error.retryable
+    await leaveSwitch(deps.db, id, isSoon ? SOON_SECONDS : AGAIN_SECONDS)
+    if (!(error instanceof CodedError)) throw error
+    deps.log.debug({ domain, generation: id, code: error.code }, 'not switched to it yet')
+    return false
+  }
+}
+
+/** What comes of `work`, or 'aborted' when the signal is quicker; then it goes on, and nobody hears of it. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | 'aborted'> {
+  if (signal === undefined) return work
+  const settled = new AbortController()
+  const aborted = new Promise<'aborted'>((resolve) => {
+    signal.addEventListener('abort', () => resolve('aborted'), { once: true, signal: settled.signal })
+  })
+  try {
+    work.catch(() => undefined)
+    return await Promise.race([work, aborted])
+  } finally {
+    settled.abort()
+  }
 }

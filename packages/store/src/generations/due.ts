@@ -33,8 +33,12 @@ export async function takeSwitch(db: Db, generationId: number, seconds: number):
   return rows.length > 0
 }
 
-/** Whoever took it comes back after `seconds`, not before; 0: it is nobody's. */
+/** Nobody comes back before `seconds`; 0: it is nobody's. */
 export async function leaveSwitch(db: Db, generationId: number, seconds: number): Promise<void> {
+  if (seconds === 0) {
+    await db.query('delete from millrace.roles where name = $1', [switchRole(generationId)])
+    return
+  }
   await db.query(`update millrace.roles set until = now() + make_interval(secs => $2) where name = $1`, [
     switchRole(generationId),
     seconds,

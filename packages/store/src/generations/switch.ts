@@ -1,5 +1,6 @@
 import type { Db, Tx } from '../connect.js'
 import { type BandChange, createView, setBands, viewOf } from '../domains.js'
+import type { DocumentState } from '../schema.js'
 import type { Form } from '../storage/form.js'
 import { besidesOf } from '../terms.js'
 import { vectorsTable } from '../vectors.js'
@@ -42,7 +43,7 @@ export type SwitchOutcome =
   | { readonly outcome: 'copying'; readonly behind: number }
 
 /** The view is replaced when nobody reads it; whoever reads it for long is not waited for. */
-const VIEW_MS = 1_000
+const VIEW_MS = 400
 
 interface Target extends Form {
   readonly id: number
@@ -78,7 +79,7 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     await flip(tx, { ...to, force: forced }, live.id, target)
     const again = await takeBack(tx, to.domainId)
     if (isBuilt) await failWith(tx, next.id)
-    await recover(tx, to.domainId, next.id)
+    await recover(tx, to.domainId, next.id, isBuilt ? ['failed'] : ['failed', 'received'])
     const late = isBuilt ? NOT_BEHIND : await receiveAgain(tx, to.domainId, next.id)
     await setBands(tx, to.domainId, to.bands)
     await tx.query('update millrace.domains set updated_at = now() where id = $1', [to.domainId])
@@ -182,8 +183,16 @@ async function failWith(tx: Tx, generationId: number): Promise<void> {
   )
 }
 
-/** And what failed in the old one alone is ready. */
-async function recover(tx: Tx, domainId: number, generationId: number): Promise<void> {
+/**
+ * And what failed in the old one alone is ready; so is what was on its way to it and has been in the new one when that was
+ * live before.
+ */
+async function recover(
+  tx: Tx,
+  domainId: number,
+  generationId: number,
+  states: readonly DocumentState[],
+): Promise<void> {
   await tx.query(
     `update millrace.documents d set
        state = 'ready', error_code = null, error_message = null, leased_until = null, updated_at = now(),
@@ -191,11 +200,11 @@ async function recover(tx: Tx, domainId: number, generationId: number): Promise<
          select count(*), coalesce(sum(c.tokens), 0) from millrace.chunks c
          where c.document_id = d.id and c.generation_id = $2 and c.revision = d.revision
        )
-     where d.domain_id = $1 and d.state = 'failed' and exists (
+     where d.domain_id = $1 and d.state = any($3) and exists (
        select 1 from millrace.published p
        where p.generation_id = $2 and p.document_id = d.id and p.revision = d.revision
      )`,
-    [domainId, generationId],
+    [domainId, generationId, states],
   )
 }
 
