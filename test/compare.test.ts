@@ -47,7 +47,7 @@ for (const backend of kinds) {
     let world: World
     beforeAll(async () => {
       modelsDir = await mkdtemp(join(tmpdir(), 'millrace-compare-'))
-      if (hasM3) await makeTinyM3(modelsDir)
+      if (hasM3) await makeTinyM3(modelsDir, { vocabulary: 'short' })
       world = await openWorld(backend, { MODELS_DIR: modelsDir })
       await fill('en', 'all-minilm-l6-v2', DOCUMENTS)
       await fill('zh', 'bge-small-zh-v1.5', CHINESE)

@@ -42,8 +42,8 @@ import {
   recheckBeside,
   releaseOwners,
   retryDocuments,
-  SOAK_SECONDS_MIN,
   type StorageForm,
+  switchTo,
 } from '@millrace/store'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { databases, type Place } from './support/backends.js'
@@ -644,12 +644,17 @@ for (const backend of databases()) {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { storage: 'half' })
       await build()
-      await running.db.query(
-        `update millrace.generations set state = case id when $1 then 'retired' else 'live' end,
-           follows = id = $1, filled_after = 0, filled_at = null, drop_at = now() + make_interval(secs => $3)
-         where id in ($1, $2)`,
-        [domain.generationId, made.id, SOAK_SECONDS_MIN],
-      )
+      const { outcome } = await switchTo(running.db, {
+        domainId: domain.id,
+        generationId: made.id,
+        force: null,
+        bands: [],
+        isExternal: false,
+        indexRowsMin: 1_000,
+      })
+      expect(outcome).toBe('switched')
+      const which = { domainId: domain.id, id: domain.generationId, states: ['retired'] as const }
+      await patchGeneration(running.db, which, { keepUpToDate: true })
       const live = await findDomainAt(deps(), domain.name, String(made.id))
       await submit(live, [long(9)])
       await prepare()

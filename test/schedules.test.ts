@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { openLog, tick, tickDue } from '@millrace/flow'
 import { claimScheduleRun } from '@millrace/store'
+import { buildProgram } from 'millrace'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -458,6 +459,41 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     )
     expect((await runNow(world, 'mend')).summary).toBe('1 rebuilt index')
     expect((await built())[0]?.shape.rows).toBe(20)
+  })
+
+  test('by the command: create, list, show, run, pause, resume, runs, delete', async () => {
+    const told: string[] = []
+    const command = async (...args: string[]) => {
+      told.length = 0
+      const program = buildProgram({
+        client: world.client,
+        write: (text) => told.push(text),
+        openEngine: () => {
+          throw new Error('no engine is needed')
+        },
+      })
+      await program.parseAsync(['schedules', ...args], { from: 'user' })
+      return told.join('')
+    }
+    const option = 'of=["queries","goldenRuns"]'
+    const limits = ['--window', '00:00-23:59', '--tokens', '1000', '--zone', 'Asia/Shanghai']
+    await command(
+      ...['create', 'tidy', '--do', 'retention', '-d', 'pages', '--every', '3600', ...limits],
+      ...['--option', 'olderThanDays=30', '--option', option],
+    )
+    expect(await command('list')).toContain('tidy')
+    expect(await command('run', 'tidy', '--wait')).toContain('deleted: nothing')
+    const shown = await command('show', 'tidy')
+    for (const part of ['every 1 h', '00:00 to 23:59 Asia/Shanghai', '1,000 tokens an hour', '1 done']) {
+      expect(shown).toContain(part)
+    }
+    expect(await command('pause', 'tidy')).toContain('paused')
+    expect(await command('resume', 'tidy')).not.toContain('paused')
+    expect(JSON.parse(await command('runs', 'tidy', '--json'))).toMatchObject([
+      { cause: 'now', outcome: 'done' },
+    ])
+    expect(await command('delete', 'tidy')).toBe('deleted tidy\n')
+    await expect(command('show', 'tidy')).rejects.toThrow('There is no schedule tidy')
   })
 
   test('what cannot be a schedule is refused with a hint', async () => {

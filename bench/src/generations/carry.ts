@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { dot, type Engine, embedAll, openEngine } from '@millrace/embed'
 import { type Carried, carryOver, matchGolden, randomOf, type Sample, scaleOf } from '@millrace/flow'
 import { type Figure, figure } from '../figure.js'
-import { ROOT, shared } from '../place.js'
-import { readSts, type ScoredPair } from '../sts.js'
+import { ROOT } from '../place.js'
+import { readSts } from '../sts.js'
 
 const RANGE = { least: -1, most: 1 }
 const HALVES = 100
@@ -41,22 +40,28 @@ const sampleOf = (pair: Judged): Sample => {
 const carryJudged = (pairs: readonly Judged[]): Promise<Carried[]> =>
   carryOver({ unrelated: [], golden: pairs.map(sampleOf), range: RANGE }, THRESHOLDS)
 
-/** Texts of both sides of pairs, embedded by both models. */
-async function similaritiesOf(
+type Compare = (
+  pairs: readonly (readonly [string, string])[],
+) => { readonly old: number; readonly new: number }[]
+
+/** Similarities of pairs of some texts under both models. */
+async function comparerOf(
   engine: Engine,
   models: readonly [string, string],
-  pairs: readonly (readonly [string, string])[],
-): Promise<{ readonly old: number; readonly new: number }[]> {
-  const texts = [...new Set(pairs.flat())]
-  const [old = [], then = []] = await Promise.all(
+  given: readonly string[],
+): Promise<Compare> {
+  const texts = [...new Set(given)]
+  const similarities = await Promise.all(
     models.map(async (model) => {
       const embedded = await embedAll(engine, { model, texts, kind: 'document' })
       const vectors = new Map(texts.map((text, i) => [text, embedded[i]?.vector ?? new Float32Array()]))
       const vector = (text: string) => vectors.get(text) ?? new Float32Array()
-      return pairs.map(([a, b]) => dot(vector(a), vector(b)))
+      return (a: string, b: string) => dot(vector(a), vector(b))
     }),
   )
-  return old.map((value, i) => ({ old: value, new: then[i] ?? Number.NaN }))
+  const [old, then] = similarities
+  return (pairs) =>
+    pairs.map(([a, b]) => ({ old: old?.(a, b) ?? Number.NaN, new: then?.(a, b) ?? Number.NaN }))
 }
 
 /** Places of a list in an order that the seed decides. */
@@ -101,11 +106,9 @@ const farOf = (values: readonly number[]): number => meanOf(values.map(Math.abs)
 
 async function figuresOf(engine: Engine, { language, from, to }: (typeof WAYS)[number]): Promise<Figure[]> {
   const sts = await readSts(language)
-  const similar = await similaritiesOf(
-    engine,
-    [from, to],
-    sts.map(({ a, b }) => [a, b]),
-  )
+  const texts = sts.flatMap(({ a, b }) => [a, b])
+  const compare = await comparerOf(engine, [from, to], texts)
+  const similar = compare(sts.map(({ a, b }) => [a, b]))
   const figures: Figure[] = []
   for (const least of RELATED) {
     const pairs = sts.flatMap(({ score }, i): Judged[] => {
@@ -118,7 +121,7 @@ async function figuresOf(engine: Engine, { language, from, to }: (typeof WAYS)[n
     for (const [i, threshold] of THRESHOLDS.entries()) {
       figures.push(...goldenFigures(`${name}: ${threshold}`, whole[i], halves[i]))
     }
-    figures.push(...(await unrelatedFigures(engine, name, [from, to], sts, pairs)))
+    figures.push(...(await unrelatedFigures(name, compare, texts, pairs)))
   }
   return figures
 }
@@ -144,20 +147,16 @@ function goldenFigures(name: string, whole: Carried | undefined, half: Halved | 
 
 /** Without golden pairs: sentences that were put together at random are all that there is. */
 async function unrelatedFigures(
-  engine: Engine,
   name: string,
-  models: readonly [string, string],
-  sts: readonly ScoredPair[],
+  compare: Compare,
+  texts: readonly string[],
   pairs: readonly Judged[],
 ): Promise<Figure[]> {
-  const texts = [...new Set(sts.flatMap(({ a, b }) => [a, b]))]
   const random = randomOf(3)
   const any = () => texts[Math.floor(random() * texts.length)] ?? ''
   const drawn = Array.from({ length: UNRELATED }, () => [any(), any()] as const)
   const different = drawn.filter(([a, b]) => a !== b)
-  const unrelated = (await similaritiesOf(engine, models, different)).map((one) =>
-    sampleOf({ ...one, related: false }),
-  )
+  const unrelated = compare(different).map((one) => sampleOf({ ...one, related: false }))
   const carried = await carryOver({ unrelated, golden: [], range: RANGE }, THRESHOLDS)
   return carried.map((one) => {
     const title = `${name}, without golden pairs: ${one.old}`
@@ -167,35 +166,13 @@ async function unrelatedFigures(
   })
 }
 
-/** A sentence and its translation, which none of the two models knows to be one: there is nothing to carry. */
-async function translations(engine: Engine): Promise<Figure[]> {
-  const lines = (await readFile(shared('eval', 'pairs', 'tatoeba-zh-en-first500.jsonl'), 'utf8')).split('\n')
-  const both = lines.filter((line) => line !== '').map((line): { zh: string; en: string } => JSON.parse(line))
-  const right = both.map(({ zh, en }) => [zh, en] as const)
-  const wrong = both.map(({ zh }, i) => [zh, both[(i + 101) % both.length]?.en ?? ''] as const)
-  const models = ['bge-small-zh-v1.5', 'all-minilm-l6-v2'] as const
-  const judged = [
-    ...(await similaritiesOf(engine, models, right)).map((one) => ({ ...one, related: true })),
-    ...(await similaritiesOf(engine, models, wrong)).map((one) => ({ ...one, related: false })),
-  ]
-  return (await carryJudged(judged))
-    .filter(({ old }) => old === 0.6 || old === 0.5)
-    .map((one) =>
-      figure(
-        `zh and its translation, ${models.join(' to ')}: ${one.old} is ${shown(one.new)}`,
-        one.new === null ? one.why : one.sureness,
-        '',
-      ),
-    )
-}
-
 /** What becomes of precision where a threshold is carried from one model to another, on pairs that had no part in it. */
 export async function benchCarry(): Promise<Figure[]> {
   const engine = openEngine({ modelDirs: [join(ROOT, 'models')] })
   try {
     const figures: Figure[] = []
     for (const way of WAYS) figures.push(...(await figuresOf(engine, way)))
-    return [...figures, ...(await translations(engine))]
+    return figures
   } finally {
     await engine.close()
   }

@@ -91,11 +91,26 @@ export async function openTokenizer(dir: string): Promise<Tokenizer> {
   }
 }
 
+/** Pieces with their ids (WordPiece, BPE), or with their scores in the order of their ids (Unigram). */
+type Vocabulary = Record<string, number> | [string, number][]
+
+/** By hand: a schema of each entry takes three quarters of the time in which a model's tokenizer opens. */
+function isVocabulary(given: unknown): given is Vocabulary {
+  if (typeof given !== 'object' || given === null) return false
+  if (!Array.isArray(given)) return Object.values(given).every(Number.isInteger)
+  return given.every(
+    (entry: unknown) =>
+      Array.isArray(entry) &&
+      entry.length === 2 &&
+      typeof entry[0] === 'string' &&
+      typeof entry[1] === 'number',
+  )
+}
+
 const tokenizerFile = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string(), special: z.boolean() })).optional(),
   model: z.looseObject({
-    /** Pieces with their ids (WordPiece, BPE), or with their scores in the order of their ids (Unigram). */
-    vocab: z.union([z.record(z.string(), z.int()), z.array(z.tuple([z.string(), z.number()]))]),
+    vocab: z.custom<Vocabulary>(isVocabulary, 'is neither pieces with ids nor pieces with scores'),
     unk_token: z.string().nullish(),
     unk_id: z.int().nullish(),
   }),

@@ -157,6 +157,7 @@ describe('what is to be done', () => {
       { kind: 'retention' },
       { kind: 'retention', olderThanDays: 3, of: ['vectors'] },
       { kind: 'retention', olderThanDays: 3, of: 'queries', field: 'date' },
+      { kind: 'retention', olderThanDays: 3, field: 'a\0b' },
       { kind: 'golden', alarm: { metric: 'joy', below: 1 } },
       { kind: 'golden', alarm: { metric: 'hitAt1' } },
       { kind: 'golden', alarm: { metric: 'hitAt1', below: 2 } },

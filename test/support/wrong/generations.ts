@@ -128,4 +128,42 @@ export const generations: readonly Case[] = [
     status: 404,
     code: 'UNKNOWN_GENERATION',
   },
+  {
+    name: 'a switch to an unknown generation',
+    path: `${path}/999999/switch`,
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  { name: 'a forced switch without a reason', path: `${path}/1/switch`, body: { force: {} }, ...INVALID },
+  {
+    name: 'a switch forced for a blank reason',
+    path: `${path}/1/switch`,
+    body: { force: { reason: ' ' } },
+    ...INVALID,
+  },
+  {
+    name: 'a switch of an unknown domain',
+    path: '/v1/domains/nope/generations/1/switch',
+    body: {},
+    status: 404,
+    code: 'UNKNOWN_DOMAIN',
+  },
+  {
+    name: 'a rollback without another generation',
+    path: `${path}/rollback`,
+    status: 409,
+    code: 'NOTHING_TO_ROLL_BACK',
+  },
+  {
+    name: 'a cancelled unknown generation',
+    path: `${path}/999999/cancel`,
+    status: 404,
+    code: 'UNKNOWN_GENERATION',
+  },
+  {
+    name: 'a cancelled live generation',
+    path: `${path}/1/cancel`,
+    status: 409,
+    code: 'GENERATION_NOT_BUILDING',
+  },
 ]

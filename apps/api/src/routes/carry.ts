@@ -18,7 +18,7 @@ const THRESHOLDS = '/v1/domains/:name/generations/:id/thresholds'
 export const carryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
   let isRunning = false
   /** It may read and embed for a minute: one at a time. */
-  const alone = async (work: () => Promise<CarriedThresholds>) => {
+  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
     if (isRunning) {
       throw new CodedError('OVERLOADED', 'Thresholds of another generation are being measured', {
         hint: 'Try again when that is done, two minutes at most',
@@ -27,7 +27,7 @@ export const carryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
     }
     isRunning = true
     try {
-      return show(await work())
+      return await work()
     } finally {
       isRunning = false
     }
@@ -46,7 +46,7 @@ export const carryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
     async (request) => {
       const { name, id } = request.params
       const domain = await findDomain(deps, name)
-      return alone(() => carryThresholds(deps, domain, id, { fresh: request.query.fresh }))
+      return show(await carryThresholds(deps, domain, id, { fresh: request.query.fresh, alone }))
     },
   )
   app.put(
@@ -63,7 +63,7 @@ export const carryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => 
     async (request) => {
       const { name, id } = request.params
       const domain = await findDomain(deps, name)
-      return alone(() => decideThresholds(deps, domain, id, request.body))
+      return show(await decideThresholds(deps, domain, id, request.body, { alone }))
     },
   )
 }

@@ -37,7 +37,7 @@ export interface BuildDeps {
 
 /** Documents that are claimed at once: to be cut, whose texts are held here, and to be copied. */
 const CLAIMED_TO_CUT = 16
-const CLAIMED_TO_COPY = 200
+const CLAIMED_TO_COPY = { server: 500, embedded: 200 } as const
 /** Chunks in one transaction, so that it stays short. */
 const CHUNKS_A_WRITE = 256
 const CHUNKS_A_COPY = { server: 2_000, embedded: 500 } as const
@@ -87,7 +87,7 @@ async function buildStep(
   const sources = sourcesOf(generation, await listGenerations(deps.db, generation.domainId))
   const claimed = await claimBeside(deps.db, generation.id, {
     chunksFrom: sources.chunksFrom,
-    documents: sources.chunksFrom === null ? CLAIMED_TO_CUT : CLAIMED_TO_COPY,
+    documents: sources.chunksFrom === null ? CLAIMED_TO_CUT : CLAIMED_TO_COPY[deps.db.kind],
     ownedSeconds: deps.settings.ownedSeconds,
   })
   if (claimed.length > 0) await takeIn(deps, { generation, sources, claimed, signal })

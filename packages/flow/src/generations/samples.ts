@@ -74,7 +74,7 @@ export function openSampler(deps: Deps, sides: Sides): Sampler {
   const shared = () => {
     documents ??= sharedDocuments(
       deps.db,
-      [sides.old.generationId, sides.new.generationId],
+      [sides.new.generationId, sides.old.generationId],
       Array.from({ length: PLACES }, (_, i) => i / PLACES),
       AT_A_PLACE,
     )

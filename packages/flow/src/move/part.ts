@@ -72,7 +72,7 @@ export const newPart = (number: number): Part => ({
 })
 
 /** Written in one transaction: PGlite answers nobody meanwhile. */
-const BATCH_BYTES = { server: 4 * 1024 * 1024, embedded: 1024 * 1024 } as const
+const BATCH_BYTES = { server: 4 * 1024 * 1024, embedded: 256 * 1024 } as const
 
 const keyOf = (hash: Buffer): string => hash.toString('latin1')
 

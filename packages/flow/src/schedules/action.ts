@@ -161,10 +161,7 @@ const READERS = {
     }
     const of = readRetained(given.of)
     const { field = null } = given
-    if (
-      field !== null &&
-      (typeof field !== 'string' || field === '' || field.length > 200 || !of.includes('documents'))
-    ) {
+    if (field !== null && (!isFieldName(field) || !of.includes('documents'))) {
       throw refuse('field', field, 'A field of the metadata of documents, with a date as 2026-03-31')
     }
     const name = field === 'updatedAt' ? null : field
@@ -178,6 +175,9 @@ const READERS = {
     recallBelow: numberIn(given, 'recallBelow', { least: 0, most: 1 }) ?? null,
   }),
 } satisfies { readonly [Kind in Action['kind']]: (given: Given) => Action }
+
+const isFieldName = (field: unknown): field is string =>
+  typeof field === 'string' && /^[^\0]{1,200}$/.test(field) && field.isWellFormed()
 
 function readRetained(given: unknown): Retention['of'] {
   if (given === undefined) return ['documents']

@@ -1,6 +1,6 @@
-import { messageOf } from '@millrace/errors'
+import { CodedError, messageOf } from '@millrace/errors'
 import type { OpenHours } from '@millrace/store'
-import { CronExpressionParser } from 'cron-parser'
+import { type CronExpression, CronExpressionParser } from 'cron-parser'
 import { badSchedule, shownValue } from './refuse.js'
 
 /** When a schedule is due: at the times of a cron expression, or every so many seconds since it was made. */
@@ -75,12 +75,25 @@ function checkCron(given: string, timeZone: string, now: Date): string {
   // cron-parser would choose a minute at random.
   if (/(^|[ ,/-])H/i.test(cron)) throw refuse('H is not a time')
   try {
-    CronExpressionParser.parse(cron, { tz: timeZone, currentDate: now }).next()
+    const parsed = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: now })
+    if (isNever(parsed)) throw refuse(NEVER)
+    parsed.next()
     return cron
   } catch (error) {
-    const isNever = /loop limit|explicit day of month/i.test(messageOf(error))
-    throw refuse(isNever ? 'there is no such day, it would never be due' : messageOf(error))
+    if (error instanceof CodedError) throw error
+    const why = messageOf(error)
+    throw refuse(/loop limit|explicit day of month/i.test(why) ? NEVER : why)
   }
+}
+
+const NEVER = 'there is no such day, it would never be due'
+const DAYS_IN_MONTH = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Whether no month that it names has a day that it names: cron-parser looks for one for a second before it gives up. */
+function isNever({ fields: { dayOfMonth, month, dayOfWeek } }: CronExpression): boolean {
+  if (!dayOfWeek.isWildcard || dayOfMonth.hasLastChar) return false
+  const longest = Math.max(...month.values.map((number) => DAYS_IN_MONTH[number - 1] ?? 31))
+  return dayOfMonth.values.every((day) => Number(day) > longest)
 }
 
 /**

@@ -45,6 +45,13 @@ export interface CarriedThresholds {
   readonly notes: readonly string[]
 }
 
+export interface CarryOptions {
+  /** Measure anew, also where nothing has changed. Default false. */
+  readonly fresh?: boolean | undefined
+  /** Around what is measured, which reads and embeds for a minute. Default: as it is. */
+  readonly alone?: (<T>(work: () => Promise<T>) => Promise<T>) | undefined
+}
+
 const SAMPLED = SCORE_KINDS.filter((kind): kind is SampledKind => kind !== 'rerank')
 
 /**
@@ -58,7 +65,7 @@ export async function carryThresholds(
   deps: Deps,
   domain: Domain,
   id: string,
-  { fresh = false }: { readonly fresh?: boolean | undefined } = {},
+  { fresh = false, alone = (work) => work() }: CarryOptions = {},
 ): Promise<CarriedThresholds> {
   const row = await requireRow(deps, domain, id)
   const kept = await listCarried(deps.db, row.id)
@@ -66,7 +73,7 @@ export async function carryThresholds(
     return showCarried(deps, domain, row, kept)
   const wanted = wantedOf(deps, domain)
   if (!fresh && isStill(domain, row, kept, wanted)) return showCarried(deps, domain, row, kept)
-  const { rows, notes } = await measure(deps, domain, id, wanted)
+  const { rows, notes } = await alone(() => measure(deps, domain, id, wanted))
   const which = { domainId: domain.id, generationId: row.id }
   if (!(await keepCarried(deps.db, which, rows))) throw generationEnded(await requireRow(deps, domain, id))
   const all = await showCarried(deps, domain, row, await listCarried(deps.db, row.id))

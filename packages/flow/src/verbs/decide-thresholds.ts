@@ -13,7 +13,14 @@ import { bandUnder, numberIn } from '../generations/bands.js'
 import { generationEnded } from '../generations/switch.js'
 import { checkBand, madeWith, ownerOf } from '../search/bands.js'
 import { SCORE_KINDS, type ScoreKind } from '../search/scores.js'
-import { bandFor, type CarriedThresholds, carryThresholds, requireRow, showCarried } from './carry.js'
+import {
+  bandFor,
+  type CarriedThresholds,
+  type CarryOptions,
+  carryThresholds,
+  requireRow,
+  showCarried,
+} from './carry.js'
 import { type BandWishes, type Domain, findDomainAt } from './domains.js'
 
 interface Deps {
@@ -39,11 +46,12 @@ export async function decideThresholds(
   domain: Domain,
   id: string,
   decision: CarryDecision,
+  options: Pick<CarryOptions, 'alone'> = {},
 ): Promise<CarriedThresholds> {
   const row = await requireRow(deps, domain, id)
   if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   if (row.state !== 'building' || row.recipeHash === domain.recipeHash) throw settled(domain, row)
-  await carryThresholds(deps, domain, id)
+  await carryThresholds(deps, domain, id, options)
   const items = await listCarried(deps.db, row.id)
   const next = await findDomainAt(deps, domain.name, id)
   const accepted = acceptedBands(deps, domain, items, decision.accept)

@@ -20,6 +20,7 @@ import {
 import { numberOf, readNumber } from '../cursor.js'
 import type { Log } from '../log.js'
 import type { Queues } from '../queue.js'
+import { canonicalJson } from '../recipe.js'
 import { type Action, readAction } from '../schedules/action.js'
 import { badSchedule, shownValue } from '../schedules/refuse.js'
 import { checkHours, checkWhen, nextTick, type When } from '../schedules/when.js'
@@ -155,10 +156,13 @@ export async function changeSchedule(
     when.cron !== old.cron || when.everySeconds !== old.everySeconds || when.timeZone !== old.timeZone
   const paused = change.paused ?? old.paused
   const isResumed = old.paused && !paused
+  const action = change.action === undefined ? old.action : readAction(change.action)
+  const domainId = change.domain === undefined ? old.domainId : await domainOf(deps, change.domain)
   const written = await updateSchedule(deps.db, old.id, {
+    other: domainId !== old.domainId || canonicalJson(action) !== canonicalJson(old.action),
     name: change.name === undefined ? old.name : checkName(change.name),
-    domainId: change.domain === undefined ? old.domainId : await domainOf(deps, change.domain),
-    action: { ...(change.action === undefined ? old.action : readAction(change.action)) },
+    domainId,
+    action: { ...action },
     ...when,
     paused,
     opens: change.window === undefined ? old.opens : hoursOf(change.window, when.timeZone),

@@ -47,7 +47,7 @@ test('places between values are drawn out to lines', () => {
 })
 
 test('without golden pairs the same share of unrelated ones stays above', async () => {
-  const pairs = times(2_000, () => 0.3 + 0.1 * normal())
+  const pairs = times(1_000, () => 0.3 + 0.1 * normal())
   const evidence = evidenceOf({ unrelated: pairs.map((old) => unrelated(old, moved(old))) })
   const [low, high, beyond] = await carryOver(evidence, [0.35, 0.5, 0.8])
   expect(low).toMatchObject({ method: 'unrelated', separates: true, sureness: 'medium' })
@@ -79,7 +79,7 @@ test('with golden pairs precision stays, also where the new generation tells mor
     return make(mean + 0.15 * hidden, better + 0.08 * hidden + 0.04 * normal())
   }
   const evidence = evidenceOf({
-    golden: [...times(2_000, both(0.6, 0.5, golden)), ...times(2_000, both(0.3, 0.1, unrelated))],
+    golden: [...times(800, both(0.6, 0.5, golden)), ...times(800, both(0.3, 0.1, unrelated))],
   })
   const [carried] = await carryOver(evidence, [0.5])
   const precision = ({ unrelated: wrong, golden: right }: { unrelated: number; golden: number | null }) =>

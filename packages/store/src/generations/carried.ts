@@ -126,9 +126,13 @@ export interface SharedDocument {
   readonly externalId: string
 }
 
+/** Documents that are passed over at a place, for each that is wanted, where the other generation does not have them. */
+const PASSED_OVER = 10
+
 /**
  * Documents that readers of both generations see: `each` from the first one on at each place, 0 to 1 of the way through
- * those of the first generation. As many look-ups as are asked for, whatever their number.
+ * those of the first generation. As much is read as is asked for, whatever there is.
+ * @param one the one that may lack most of what the other has
  */
 export const sharedDocuments = (
   on: Session,
@@ -145,10 +149,16 @@ export const sharedDocuments = (
      from ends
      cross join unnest($3::float8[]) as u (place)
      cross join lateral (
-       select p.document_id from millrace.published p
-       where p.generation_id = $1 and p.document_id >= least + floor(u.place * (most - least + 1))::bigint
-         and exists (select 1 from millrace.published q where q.generation_id = $2 and q.document_id = p.document_id)
-       order by p.document_id limit $4
+       select near.document_id
+       from (
+         select p.document_id from millrace.published p
+         where p.generation_id = $1 and p.document_id >= least + floor(u.place * (most - least + 1))::bigint
+         order by p.document_id limit $4 * ${PASSED_OVER}
+       ) near
+       where exists (
+         select 1 from millrace.published q where q.generation_id = $2 and q.document_id = near.document_id
+       )
+       order by near.document_id limit $4
      ) found
      join millrace.documents d on d.id = found.document_id
      order by d.id`,
