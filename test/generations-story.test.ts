@@ -13,6 +13,8 @@ import { openWorld, until, type World } from './support/world.js'
 const DOCS = join(process.env.MILLRACE_SHARED ?? join(ROOT, '../shared'), 'eval/corpus/apisix-docs/en')
 /** Of each page, so many characters: the model has to read all of them four times. */
 const CHARACTERS = 1_200
+/** Between two searches: a person reads. */
+const PAUSE_MS = 50
 const DOMAIN = '/v1/domains/site'
 const GENERATIONS = `${DOMAIN}/generations`
 
@@ -152,6 +154,7 @@ function startSearching(world: World, questions: readonly Question[]): Searching
       if (answer.status !== 200 || hits?.length !== 10)
         problems.push(`${answer.status} ${JSON.stringify(answer.body)}`)
       searches++
+      await sleep(PAUSE_MS)
     }
   }
   const running = run()
