@@ -134,6 +134,7 @@ export const thresholdsSchema = z.object({
       low: z.number().nullable(),
       high: z.number().nullable(),
       method: z.string(),
+      pairs: z.looseObject({ from: z.array(z.string()) }),
       sureness: z.string(),
       why: z.string(),
       state: z.string(),

@@ -71,27 +71,31 @@ export function addThresholds(
 const DIGITS = 4
 const figure = (value: number | null): string => (value === null ? 'none' : value.toFixed(DIGITS))
 
-export function showThresholds({ generation, same, items, notes }: Thresholds): string {
+/** `unrelated (golden, logged)`: how it was found, and what was asked. */
+const wayOf = ({ method, pairs: { from } }: Thresholds['items'][number]): string =>
+  method === 'golden' || from.length === 0 ? method : `${method} (${from.join(', ')})`
+
+export function showThresholds({ items, notes }: Thresholds): string {
   const range = (low: number | null, high: number | null) =>
     low === null || high === null ? '' : `${figure(low)} to ${figure(high)}`
   return [
-    same ? `generation ${generation} has the recipe of the live one: thresholds stay what they are\n` : '',
     items.length === 0
       ? ''
       : table([
-          ['score', 'of', 'old', 'new', '95 of 100', 'sure', 'state'],
+          ['score', 'of', 'old', 'new', '95 of 100', 'by', 'sure', 'state'],
           ...items.map((one) => [
             one.score,
             one.item,
             figure(one.old),
             one.state === 'replaced' ? figure(one.decided) : figure(one.new),
             range(one.low, one.high),
+            wayOf(one),
             one.sureness,
             one.state,
           ]),
         ]),
     ...items
-      .filter((one) => one.new === null)
+      .filter((one) => one.new === null || one.sureness === 'low')
       .map((one) => `${one.score} ${one.item}: ${printable(one.why)}\n`),
     ...notes.map((note) => `${printable(note)}\n`),
     items.some(({ state }) => state === 'proposed')

@@ -90,6 +90,8 @@ export {
   storeRead,
 } from './files.js'
 export {
+  type AskedText,
+  askedTexts,
   type CarriedDecision,
   type CarriedRow,
   type DocumentPair,
@@ -99,8 +101,11 @@ export {
   listCarried,
   type NewCarried,
   passagePairs,
+  type QuestionPair,
+  questionPairs,
   type SharedDocument,
   sharedDocuments,
+  titlesOf,
 } from './generations/carried.js'
 export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
 export {
