@@ -95,6 +95,10 @@ describe('millrace generations', () => {
 
     const tried = await run('search', 'whales', '-d', 'notes', '--generation', built.id, '--json')
     expect(JSON.parse(tried.out)).toMatchObject({ model: 'bge-small-zh-v1.5' })
+    const { out: none } = await generations('thresholds', 'notes')
+    expect(none).toBe(
+      'No threshold or level of the live generation was chosen by a person: those of the new model hold.\n',
+    )
     const gate = await generations('gate', 'notes')
     expect([0, 3]).toContain(gate.code)
     expect(gate.out).toMatch(/^(passed|refused): /)
