@@ -12,6 +12,7 @@ export const PAIRS_AT_ONCE = 100
 /** Searches for questions among documents that have nothing to do with them, and among how many each. */
 const SEARCHES = 120
 const STRANGERS = 8
+
 /** A question with what it is held against: all of it is one sample, since it is as near or far as the question is. */
 export interface Drawn<T> {
   readonly question: Question
