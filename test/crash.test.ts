@@ -139,6 +139,42 @@ if (servers_ !== undefined) {
       await expectExactlyOnce(db)
     })
 
+    test('a worker killed while it builds a generation: another finishes, with one lease embedded again at most', async () => {
+      const { client } = await startApi(API)
+      const victim = start(WORKER, { WORKER_SLOTS: '1' })
+      await ended(client, await submitWork(client))
+      await client.post('/v1/domains/crash/generations', { chunking: { size: 48 } }, z.unknown())
+      const row = async () => {
+        const [found] = await db.query<{ id: number; embedded: number; copied: number; built: boolean }>(
+          `select id, texts_embedded as embedded, texts_copied as copied, built_at is not null as built
+           from millrace.generations where state = 'building'`,
+        )
+        return found
+      }
+      await until(async () => (((await row())?.embedded ?? 0) > 0 ? true : undefined))
+      await victim.kill('SIGKILL')
+      const [begun] = await db.query<{ leases: number; texts: number }>(
+        `select (count(distinct lease_id) filter (where attempts > 0))::int as leases, count(*)::int as texts
+         from millrace.pending`,
+      )
+      expect(begun?.texts).toBeGreaterThan(0)
+      expect(begun?.leases).toBeLessThanOrEqual(1)
+      start(WORKER, { WORKER_SLOTS: '1' })
+      const built = await until(async () => {
+        const now = await row()
+        return now?.built ? now : undefined
+      }, 150_000)
+      const [found] = await db.query<{ texts: number; vectors: number; pending: number; published: number }>(
+        `select (select count(distinct text_hash)::int from millrace.chunks where generation_id = $1) as texts,
+           (select count(*)::int from millrace.vectors_${built.id}) as vectors,
+           (select count(*)::int from millrace.pending) as pending,
+           (select count(*)::int from millrace.published where generation_id = $1) as published`,
+        [built.id],
+      )
+      const texts = built.embedded + built.copied
+      expect(found).toEqual({ texts, vectors: texts, pending: 0, published: WORK.length })
+    })
+
     test('Redis loses everything in the middle: the rows know, the sweep puts the jobs back', async () => {
       const client = await openApi()
       start(WORKER)

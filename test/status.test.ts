@@ -83,6 +83,7 @@ for (const backend of backends()) {
       const handlers: Handlers = {
         prepare: () => held,
         embed: () => Promise.reject(new Error('not now')),
+        tick: () => Promise.resolve(),
       }
       const consumers = queues.consume(handlers, { slots: 1, stalledSeconds: 30 })
       try {

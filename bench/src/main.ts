@@ -9,6 +9,8 @@ import { benchM3 } from './engine/m3.js'
 import { benchReference } from './engine/reference.js'
 import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
+import { benchCarry } from './generations/carry.js'
+import { benchChange } from './generations/change.js'
 import { benchAgain } from './ingest/again.js'
 import { benchInsert } from './ingest/insert.js'
 import { benchLangchain } from './ingest/langchain.js'
@@ -46,6 +48,8 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/latency': benchLatency,
   'engine/isolation': benchIsolation,
   'engine/budget': benchBudget,
+  'generations/carry': benchCarry,
+  'generations/change': benchChange,
   'ingest/again': benchAgain,
   'ingest/insert': benchInsert,
   'ingest/null': benchNull,

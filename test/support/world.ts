@@ -48,10 +48,11 @@ export const TEST_ENV: Env = {
   LEASE_TOKENS: '4096',
 }
 
-export async function openWorld(backend: Backend, env: Env = {}): Promise<World> {
+/** @param now what schedules go by; left out: the machine's clock */
+export async function openWorld(backend: Backend, env: Env = {}, now?: () => Date): Promise<World> {
   const place = await backend.open()
   const settings = readSettings({ ...TEST_ENV, ...place.env, ...env })
-  const running = await startStandalone(settings, openLog(settings.logLevel, 'test'))
+  const running = await startStandalone(settings, openLog(settings.logLevel, 'test'), now)
   const { url } = running.api
   const client = openClient({ url, apiKey: undefined, language: 'en' })
   const call: World['call'] = async (method, path, body, headers = {}) => {

@@ -11,6 +11,7 @@ import {
   openQueryLog,
   openReading,
 } from '@millrace/flow'
+import { loadAhead } from './models.js'
 import { builtPage } from './page.js'
 import { buildServer } from './server.js'
 
@@ -22,10 +23,16 @@ export interface RunningApi {
 
 /** Listens, then loads the default model and those of every domain; /readyz says when they are up. */
 export async function startApi(
-  deps: { readonly backends: Pick<Backends, 'db' | 'queues'>; readonly engine: Engine; readonly log: Log },
+  deps: {
+    readonly backends: Pick<Backends, 'db' | 'queues'>
+    readonly engine: Engine
+    readonly log: Log
+    /** What schedules go by. Default: the machine's clock. */
+    readonly now?: (() => Date) | undefined
+  },
   settings: Settings,
 ): Promise<RunningApi> {
-  const { engine, log } = deps
+  const { engine, log, now = () => new Date() } = deps
   const { db, queues } = deps.backends
   const defaultModel = chooseModel(engine, settings.defaultModel)
   const preparer = openPreparer(log)
@@ -43,11 +50,15 @@ export async function startApi(
     preparer,
     files,
     log,
+    now,
     defaultModel,
     settings,
     page: builtPage(),
   })
+  const closing = new AbortController()
+  loadAhead({ db, engine, log }, closing.signal)
   app.addHook('onClose', async () => {
+    closing.abort()
     await preparer.close()
     await reading.close()
     await queryLog.close()

@@ -27,6 +27,8 @@ export interface ApiDeps {
   /** Reads files, where it can be stopped. */
   readonly files: FileReader
   readonly log: Log
+  /** What schedules go by. */
+  readonly now: () => Date
   readonly defaultModel: string
   readonly settings: Settings
   /** The folder of the built web page; undefined: there is none. */

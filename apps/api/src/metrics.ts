@@ -1,4 +1,4 @@
-import { backlog, listWorkers } from '@millrace/store'
+import { backlog, countScheduleRuns, listAlarms, listWorkers } from '@millrace/store'
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.js'
@@ -61,6 +61,28 @@ export function exposeMetrics(app: FastifyInstance, deps: ApiDeps): void {
     async collect() {
       this.reset()
       for (const worker of await listWorkers(deps.db)) this.inc({ worker: worker.id }, worker.tokens)
+    },
+  })
+  new Counter({
+    name: 'millrace_schedule_runs_total',
+    help: 'Runs of schedules by outcome: done, failed, stopped; skipped: ticks that found the run before at work',
+    labelNames: ['schedule', 'outcome'],
+    registers,
+    async collect() {
+      this.reset()
+      for (const { schedule, atWork: _, ...outcomes } of await countScheduleRuns(deps.db)) {
+        for (const [outcome, runs] of Object.entries(outcomes)) this.inc({ schedule, outcome }, runs)
+      }
+    },
+  })
+  new Gauge({
+    name: 'millrace_schedule_alarm',
+    help: '1 for each schedule whose last run found something wrong, or failed',
+    labelNames: ['schedule'],
+    registers,
+    async collect() {
+      this.reset()
+      for (const { schedule } of await listAlarms(deps.db)) this.set({ schedule }, 1)
     },
   })
   app.addHook('onResponse', async (request, reply) => {

@@ -8,26 +8,34 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiDeps } from './deps.js'
 import { answerError, answerMalformed, bodyOf } from './errors.js'
+import { acceptArchives } from './intake/archive.js'
 import { acceptLines } from './intake/lines.js'
 import { refuseOtherMethods } from './methods.js'
 import { exposeMetrics } from './metrics.js'
 import { servePage } from './page.js'
+import { carryRoutes } from './routes/carry.js'
 import { chunkRoutes } from './routes/chunks.js'
+import { compareRoutes } from './routes/compare.js'
 import { documentRoutes } from './routes/documents.js'
 import { domainRoutes } from './routes/domains.js'
 import { embedRoutes } from './routes/embed.js'
 import { explainRoutes } from './routes/explain.js'
 import { fieldRoutes } from './routes/fields.js'
+import { gateRoutes } from './routes/gate.js'
+import { generationRoutes } from './routes/generations.js'
 import { goldenRoutes } from './routes/golden.js'
 import { healthRoutes } from './routes/health.js'
 import { ingestionRoutes } from './routes/ingestions.js'
 import { modelRoutes } from './routes/models.js'
+import { moveRoutes } from './routes/move.js'
 import { queryRoutes } from './routes/queries.js'
 import { recallRoutes } from './routes/recall.js'
+import { scheduleRoutes } from './routes/schedules.js'
 import { searchRoutes } from './routes/search.js'
 import { similaritiesRoutes } from './routes/similarities.js'
 import { statusRoutes } from './routes/status.js'
 import { storageRoutes } from './routes/storage.js'
+import { switchRoutes } from './routes/switch.js'
 
 /** The pages of /docs, from this host alone. Swagger UI draws with inline styles and images of its own. */
 const DOCS_CSP =
@@ -59,6 +67,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   })
   readJsonStrictly(app)
   acceptLines(app)
+  acceptArchives(app)
   // A file that is too large is refused alone.
   await app.register(multipart, { throwFileSizeLimit: false })
   refuseOverload(app, deps.settings.limits.requests)
@@ -93,6 +102,7 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
   await app.register(async (closed) => {
     if (deps.settings.apiKeys.length > 0) await askForKey(closed, deps.settings.apiKeys)
     await closed.register(domainRoutes, deps)
+    await closed.register(generationRoutes, deps)
     await closed.register(modelRoutes, deps)
     await closed.register(fieldRoutes, deps)
     await closed.register(chunkRoutes, deps)
@@ -103,10 +113,16 @@ export async function buildServer(deps: ApiDeps): Promise<FastifyInstance> {
     await closed.register(queryRoutes, deps)
     await closed.register(explainRoutes, deps)
     await closed.register(goldenRoutes, deps)
+    await closed.register(gateRoutes, deps)
+    await closed.register(switchRoutes, deps)
+    await closed.register(carryRoutes, deps)
+    await closed.register(compareRoutes, deps)
     await closed.register(recallRoutes, deps)
     await closed.register(similaritiesRoutes, deps)
     await closed.register(storageRoutes, deps)
     await closed.register(statusRoutes, deps)
+    await closed.register(scheduleRoutes, deps)
+    await closed.register(moveRoutes, deps)
     exposeMetrics(closed, deps)
   })
   closeMethods()

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, messageOf } from '@millrace/errors'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
@@ -26,8 +27,14 @@ export interface Client {
   readonly language: 'zh' | 'en'
   get<T>(path: string, schema: z.ZodType<T>): Promise<T>
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  patch<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
+  /** Deletes what is there. */
+  remove(path: string): Promise<void>
   /** Posts bytes as they come, as fast as the server takes them. */
   send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
+  /** What a call answers that is no JSON, as it comes. */
+  download(path: string): Promise<AsyncIterable<Uint8Array>>
   /** The ingestion as it changes, until it ends or `signal` aborts; connects again when the stream breaks. */
   follow(ingestion: string, signal?: AbortSignal): AsyncGenerator<Ingestion>
 }
@@ -58,19 +65,28 @@ export function openClient(options: ClientOptions): Client {
     if (!response.ok) throw await refusal(response)
     return response
   }
-  return {
-    url,
-    language: options.language,
-    get: async (path, schema) => read(await call(path, {}), schema),
-    post: async (path, body, schema) =>
+  const json =
+    (method: string) =>
+    async <T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T> =>
       read(
         await call(path, {
-          method: 'POST',
+          method,
           headers: { 'content-type': 'application/json' },
           body: JSON.stringify(body),
         }),
         schema,
-      ),
+      )
+  return {
+    url,
+    language: options.language,
+    get: async (path, schema) => read(await call(path, {}), schema),
+    post: json('POST'),
+    patch: json('PATCH'),
+    put: json('PUT'),
+    remove: async (path) => {
+      const response = await call(path, { method: 'DELETE' })
+      await response.body?.cancel()
+    },
     send: async (path, { contentType, bytes }, schema) =>
       read(
         await call(path, {
@@ -83,6 +99,7 @@ export function openClient(options: ClientOptions): Client {
         }),
         schema,
       ),
+    download: async (path) => (await call(path, {})).body ?? Readable.from([]),
     follow: (ingestion, signal = new AbortController().signal) =>
       follow((path) => call(path, { signal }), ingestion, signal),
   }

@@ -54,6 +54,7 @@ const run = z.object({
   threshold: z.number().nullable(),
   model: z.string(),
   note: z.string().nullable(),
+  purpose: z.string().nullish(),
   measured: z.number().nullable(),
   unmeasured: z
     .object({ missing: z.number(), notReady: z.number(), empty: z.number(), failed: z.number() })

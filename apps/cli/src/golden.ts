@@ -197,7 +197,7 @@ function judge(comparison: GoldenComparison, maxDrop: number): void {
 const POLL_MS = 500
 
 /** @throws CodedError with the run's own code when it failed */
-async function finished(client: Client, path: string, begun: GoldenReport): Promise<GoldenReport> {
+export async function finished(client: Client, path: string, begun: GoldenReport): Promise<GoldenReport> {
   let run = begun
   while (run.state === 'running') {
     await sleep(POLL_MS)
@@ -213,7 +213,8 @@ async function finished(client: Client, path: string, begun: GoldenReport): Prom
 async function earlierRun(client: Client, path: string, wanted: string): Promise<string | undefined> {
   if (wanted === 'last') {
     const { runs } = await client.get(`${path}/runs?limit=1000`, runsSchema)
-    return runs.find(({ state }) => state === 'finished')?.id
+    // Those of a gate or a comparison may be of a generation that nobody searches.
+    return runs.find(({ state, purpose }) => state === 'finished' && purpose == null)?.id
   }
   const { id, state } = await client.get(`${path}/runs/${encodeURIComponent(wanted)}`, runSchema)
   if (state === 'finished') return id

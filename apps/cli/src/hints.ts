@@ -2,8 +2,14 @@
 const HINTS: Readonly<Record<string, string>> = {
   DOMAIN_EXISTS: 'Choose another name; `millrace domains` lists those that are there',
   INVALID_REQUEST: '`millrace help COMMAND` says what it takes',
+  NOTHING_CHANGES: 'Change something, or add --no-copy to compute every vector anew',
+  SCHEDULE_AT_WORK:
+    '`millrace schedules show NAME` says how far it is; `millrace schedules pause NAME` ends it',
+  SCHEDULE_EXISTS: 'Choose another name; `millrace schedules` lists those that are there',
   UNAUTHORIZED: 'Set MILLRACE_API_KEY to one of the keys that the server was started with',
   UNKNOWN_DOMAIN: '`millrace domains` lists them, `millrace domains create NAME` makes one',
+  UNKNOWN_GENERATION: '`millrace generations list DOMAIN` lists them; one that has ended has nothing to read',
+  UNKNOWN_SCHEDULE: '`millrace schedules` lists them; one goes with its domain',
 }
 
 /** What to do about an error of the server: in commands where there are some, else in its own words. */

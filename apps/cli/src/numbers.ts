@@ -24,3 +24,17 @@ export const numberList =
       `It must be whole numbers from ${min} to ${max} with commas between, at most ${most}.`,
     )
   }
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3_600, d: 86_400 }
+
+/** `90`, `10m`, `2h` or `1d` in seconds, at most `max`. */
+export const seconds =
+  (max: number) =>
+  (value: string): number => {
+    const [, number, unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(value.trim()) ?? []
+    const found = Number(number) * (UNITS[unit] ?? Number.NaN)
+    if (found <= max) return found
+    throw new InvalidArgumentError(
+      `It must be seconds, or such as 10m, 2h or 1d, ${max / 86_400} days at most.`,
+    )
+  }

@@ -5,15 +5,19 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema } from './client.js'
+import { addCompare } from './compare.js'
 import { allDomains } from './domain.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addExplain } from './explain.js'
+import { addGenerations } from './generations.js'
 import { addGolden } from './golden.js'
 import { addIngest } from './ingest-command.js'
 import { addModels } from './models/program.js'
+import { addMove } from './move/commands.js'
 import { within } from './numbers.js'
 import { addRecall } from './recall.js'
+import { addSchedules } from './schedules.js'
 import { addSearch } from './search.js'
 import { showDomains, showIngestion } from './show.js'
 import { addSimilarity } from './similarity.js'
@@ -71,6 +75,7 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
 
   addSearch(program, client, write)
   addExplain(program, client, write)
+  addCompare(program, client, write)
 
   addSimilarity(program, client, write)
 
@@ -106,9 +111,12 @@ export function buildProgram({ client, write, openEngine, screen, env = process.
   }
 
   addChunk(program, client, write)
+  addGenerations(program, client, write)
   addGolden(program, client, write)
   addRecall(program, client, write)
   addStorage(program, client, write)
+  addSchedules(program, client, write)
+  addMove(program, client, write)
   addDomains(program, client, print)
   addEmbed(program, openEngine)
   addModels(program, { env, write })

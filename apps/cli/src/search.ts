@@ -16,6 +16,7 @@ interface SearchOptions {
   readonly rerank?: string
   readonly filter?: Readonly<Record<string, unknown>>
   readonly exact?: true
+  readonly generation?: string
 }
 
 /** An option's value as an object. */
@@ -57,6 +58,7 @@ export function addSearch(program: Command, client: Client, write: (text: string
     .option('--rerank <by>', 'colbert, or the id of a model that reranks')
     .option('--filter <json>', 'what documents must have, such as \'{"lang": "en"}\'', jsonObject)
     .option('--exact', 'without the index')
+    .option('--generation <id>', 'one that is built or retired, to try it; left out: the live one')
     .addOption(new Option('--json', 'print one JSON document on standard output'))
     .action(async (query: string | undefined, options: SearchOptions) => {
       const { domain, vector, json, rerank, ...rest } = options

@@ -10,8 +10,11 @@ export interface Standalone {
   stop(): Promise<void>
 }
 
-/** API and worker in one process with one engine, so that every model is in memory once. */
-export async function startStandalone(settings: Settings, log: Log): Promise<Standalone> {
+/**
+ * API and worker in one process with one engine, so that every model is in memory once.
+ * @param now what schedules go by; default: the machine's clock
+ */
+export async function startStandalone(settings: Settings, log: Log, now?: () => Date): Promise<Standalone> {
   const backends = await openBackends(settings, log)
   const engine = await startEngine(settings, log)
   const stopBackends = async () => {
@@ -19,8 +22,8 @@ export async function startStandalone(settings: Settings, log: Log): Promise<Sta
     await backends.close()
   }
   try {
-    const api = await startApi({ backends, engine, log }, settings)
-    const worker = await startWorker({ ...backends, engine, log }, settings)
+    const api = await startApi({ backends, engine, log, now }, settings)
+    const worker = await startWorker({ ...backends, engine, log, now }, settings)
     return {
       api,
       backends,

@@ -2,15 +2,27 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Engine } from '@millrace/embed'
 import {
+  type BeginGeneration,
+  buildGenerations,
+  carryBandsOf,
   continueRuns,
   embedLease,
+  endGenerations,
+  KEEP_SECONDS,
   type Log,
+  openKeeper,
   openPreparer,
   openReading,
   prepareRange,
   type Queues,
   type Settings,
+  type SwitchDeps,
+  startGeneration,
   sweepOnce,
+  switchDue,
+  switchGate,
+  tick,
+  workSchedules,
 } from '@millrace/flow'
 import {
   buildIndex,
@@ -28,6 +40,8 @@ export interface WorkerDeps {
   readonly queues: Queues
   readonly engine: Engine
   readonly log: Log
+  /** What schedules go by. Default: the machine's. */
+  readonly now?: (() => Date) | undefined
 }
 
 export interface RunningWorker {
@@ -45,12 +59,19 @@ const REPORT_MS = 10_000
 const DISPATCH_MS = 500
 /** How soon a source that is all there is rid of what is gone. */
 const SYNC_MS = 500
+/** How soon documents come to a generation that is not live, when there was nothing to do before. */
+const BUILD_MS = 1_000
 /** How soon a golden run that is nobody's is somebody's. */
 const GOLDEN_MS = 1_000
+/** How soon a generation that is built takes over where it is to, and how soon what has ended goes. */
+const SWITCH_MS = 1_000
+/** How soon a scheduled run that is nobody's is somebody's, and how many at once. */
+const SCHEDULES_MS = 500
+const SCHEDULED_AT_ONCE = 2
 
-/** Prepares, dispatches, embeds and sweeps until it is drained. Any number of them, none is special. */
+/** Prepares, dispatches, embeds, sweeps and keeps schedules until it is drained. Any number of them, none is special. */
 export async function startWorker(deps: WorkerDeps, settings: Settings): Promise<RunningWorker> {
-  const { db, queues, engine, log } = deps
+  const { db, queues, engine, log, now = () => new Date() } = deps
   const id = randomUUID()
   const preparer = openPreparer(log)
   const reading = openReading(settings, log)
@@ -84,18 +105,41 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
         tokens += stored.tokens
         void handOutSafely()
       },
+      tick: async ({ schedule }) => {
+        await tick({ db, log, now }, schedule)
+      },
     },
     settings,
   )
   const indexing = new AbortController()
   const measuring = new AbortController()
+  const building = new AbortController()
+  const beginGeneration: BeginGeneration = async ({ name }, wishes) => {
+    const { id } = await startGeneration({ db, engine, settings }, name, wishes)
+    return { id: Number(id) }
+  }
+  const scheduled = { db, queues, engine, log, now, settings, pages: reading.pages, beginGeneration }
+  const work = () => workSchedules(scheduled, measuring.signal)
   const index = () => buildIndex(db, { rowsMin: settings.indexRowsMin }, indexing.signal)
+  const switching: SwitchDeps = {
+    ...deps,
+    settings,
+    gate: switchGate(deps, { isAutomatic: true }),
+    carryBands: carryBandsOf(deps),
+  }
   const loops = [
     every(REPORT_MS, log, 'the sign of life', report),
     every(DISPATCH_MS, log, 'dispatch', handOut),
     every(SYNC_MS, log, 'the sync of sources', () => syncSources(db)),
     every(GOLDEN_MS, log, 'golden runs', () => continueRuns({ db, engine, log }, measuring.signal)),
+    every(SWITCH_MS, log, 'switches', () => switchDue(switching, measuring.signal)),
+    every(SWITCH_MS, log, 'the end of generations', () => endGenerations(deps)),
+    every(BUILD_MS, log, 'the build of generations', () =>
+      buildGenerations({ db, engine, preparer, settings }, building.signal),
+    ),
     every(settings.sweepSeconds * 1_000, log, 'the sweep', () => sweepOnce({ db, queues, settings })),
+    every(KEEP_SECONDS * 1_000, log, 'schedules', openKeeper({ db, queues, log, now })),
+    ...Array.from({ length: SCHEDULED_AT_ONCE }, () => every(SCHEDULES_MS, log, 'scheduled runs', work)),
     // Apart from the sweep, which must not wait for hours of it.
     every(settings.sweepSeconds * 1_000, log, 'the index', index),
   ]
@@ -104,6 +148,7 @@ export async function startWorker(deps: WorkerDeps, settings: Settings): Promise
     drain: async (seconds) => {
       indexing.abort()
       measuring.abort()
+      building.abort()
       await Promise.all(loops.map((loop) => loop.stop()))
       await within(seconds, consumers.close(), () => consumers.close(true))
       await preparer.close()

@@ -143,6 +143,10 @@ function acceptVectors(
   }
 }
 
+/** Of what is submitted of a page; what stands behind the URL is not in it. */
+export const urlHash = (title: string | null, url: string, metadata: object): Buffer =>
+  sha256(canonicalJson([title, { url }, metadata]))
+
 function acceptUrl(
   document: SubmittedDocument & { readonly url: string },
   limits: Limits,
@@ -157,7 +161,7 @@ function acceptUrl(
     title,
     text: '',
     metadata,
-    contentHash: sha256(canonicalJson([title, { url }, metadata])),
+    contentHash: urlHash(title, url, metadata),
     origin: 'url',
     url,
     file: null,

@@ -19,16 +19,51 @@ export {
   VECTOR_CHUNKS_MAX,
 } from './external.js'
 export {
+  type AlignedRow,
+  alignHits,
+  type PlacedHit,
+  type Reason as MoveReason,
+  reasonsOf,
+} from './generations/align.js'
+export { type Besides, besidesOf, NO_BESIDES } from './generations/besides.js'
+export { type BuildDeps, buildGenerations } from './generations/build.js'
+export {
+  CARRY_METHODS,
+  type Carried,
+  type CarryMethod,
+  carryOver,
+  type Evidence,
+  type SharesAbove,
+  SURENESSES,
+  type Sureness,
+} from './generations/carry.js'
+export { type Copies, copiesOf, type MadeOf } from './generations/copies.js'
+export {
   checkGate,
   GATE_METRICS,
   type GateMetric,
   type GateSettings,
   type GateWishes,
   gateSettings,
+  isStill,
   judgeGolden,
   judgeOverlap,
 } from './generations/gate.js'
 export { type GateReport, gateFailed } from './generations/gate-report.js'
+export { matchGolden, scaleOf } from './generations/match.js'
+export { randomOf, type Sample, type Scored } from './generations/place.js'
+export { type GenerationPlan, type Planned, planGeneration } from './generations/plan.js'
+export { openRates, type Rates } from './generations/rate.js'
+export { nextRecipe } from './generations/recipe.js'
+export {
+  describeGeneration,
+  type Generation,
+  type GenerationDocuments,
+  type GenerationPhase,
+  phaseOf,
+} from './generations/report.js'
+export { switchGate } from './generations/switch-gate.js'
+export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
 export { type Comparison, compareRuns, type Moved, type Named } from './golden/compare.js'
 export { FOUND, gradeOf, MISS, type RankedHit } from './golden/grade.js'
@@ -48,6 +83,8 @@ export { QUESTIONS_AT_ONCE, RUN_PURPOSES, type Run, type RunPurpose, type RunSet
 export { withinMs } from './limit.js'
 export { type Log, openLog } from './log.js'
 export { chooseModel, requireSameModel, startEngine } from './models.js'
+export { exportDomain } from './move/export.js'
+export { type Imported, importDomain } from './move/import.js'
 export { placeOf } from './place.js'
 export { type Preparation, prepareDocument } from './preparation.js'
 export { openPreparer, type Preparer } from './preparer.js'
@@ -69,6 +106,10 @@ export {
   recipeHash,
   recipeOf,
 } from './recipe.js'
+export { ACTIONS, type Action, readAction } from './schedules/action.js'
+export { workSchedules } from './schedules/run.js'
+export type { BeginGeneration, ScheduleDeps } from './schedules/step.js'
+export { KEEP_SECONDS, keepInStep, openKeeper, type TickDeps, tick, tickDue } from './schedules/tick.js'
 export { bandOf, type MadeWith, madeWith, type StaleThreshold, staleBands } from './search/bands.js'
 export { type CacheLimits, type CacheStats, openQueryCache, type QueryCache } from './search/cache.js'
 export { type Details, type Explanation, VERDICTS, type Verdict } from './search/explain.js'
@@ -118,7 +159,18 @@ export {
   type Scores,
 } from './search/scores.js'
 export { type Env, type Limits, readSettings, type Settings } from './settings.js'
+export type { Ticking, Ticks } from './ticks.js'
 export { cancelIngestion, finishHalfway, resumeIngestion } from './verbs/cancel.js'
+export { type CarriedItem, type CarriedThresholds, carryBandsOf, carryThresholds } from './verbs/carry.js'
+export {
+  type ComparedOutcome,
+  type ComparedPair,
+  type ComparedSet,
+  comparedPair,
+  compareQueries,
+  compareSets,
+} from './verbs/compare.js'
+export { type CarryDecision, decideThresholds } from './verbs/decide-thresholds.js'
 export {
   type DocumentDetail,
   type DocumentPage,
@@ -151,9 +203,21 @@ export {
   embedTexts,
   sqlLiterals,
 } from './verbs/embed-texts.js'
+export { type Cancelled, cancelGeneration, endGenerations } from './verbs/end-generations.js'
 export { type ExplainOptions, explain, explainSearch, type SearchExplanation } from './verbs/explain.js'
 export { domainFields, FIELD_TYPES, type Fields } from './verbs/fields.js'
 export { type GateOptions, gateOf, lastGate, runGate } from './verbs/gate.js'
+export {
+  changeGeneration,
+  type GenerationPatch,
+  type GenerationWishes,
+  getGeneration,
+  listGenerations,
+  planNext,
+  type RunWishes,
+  requireChangeable,
+  startGeneration,
+} from './verbs/generations.js'
 export {
   addGolden,
   clearGolden,
@@ -195,6 +259,21 @@ export { deleteQueries, listQueries, type QueryPage, queryStats } from './verbs/
 export type { FileReader, PageFetcher } from './verbs/read.js'
 export { type Latency, measureRecall, RECALL_K_MAX, RECALL_SAMPLE_MAX, type Recall } from './verbs/recall.js'
 export {
+  changeSchedule,
+  createSchedule,
+  deleteSchedule,
+  findSchedule,
+  listScheduleRuns,
+  listSchedules,
+  pauseSchedule,
+  runSchedule,
+  type Schedule,
+  type ScheduleChange,
+  type ScheduleRunPage,
+  type SchedulesDeps,
+  type ScheduleWishes,
+} from './verbs/schedules.js'
+export {
   type Searched,
   type SearchHit,
   type SearchOptions,
@@ -203,6 +282,7 @@ export {
   type SearchResult,
   type Sought,
   search,
+  searchGeneration,
   searchMany,
   searchNamed,
   type Warning,
@@ -242,4 +322,15 @@ export {
   submitDocuments,
 } from './verbs/submit.js'
 export { type Swept, sweepOnce } from './verbs/sweep.js'
+export {
+  type CarryBands,
+  type Gate,
+  type GateVerdict,
+  rollbackGeneration,
+  type Switch,
+  type SwitchDeps,
+  type SwitchWishes,
+  switchDue,
+  switchGeneration,
+} from './verbs/switch.js'
 export { type Waiting, waitingOf } from './waiting.js'

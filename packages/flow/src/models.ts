@@ -32,7 +32,7 @@ export function modelChanged(
   return new CodedError(
     'MODEL_CHANGED',
     `The vectors were made with revision ${revision} of ${model}; the model that is here is revision ${now}`,
-    { hint: 'Put the old files back, or create another domain and submit the documents there' },
+    { hint: 'Put the old files back, or build another generation of the domain with those that are here' },
   )
 }
 

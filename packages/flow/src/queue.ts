@@ -12,6 +12,7 @@ import {
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import type { Log } from './log.js'
+import { openTicks, type Repeating, type Ticks } from './ticks.js'
 
 /** Where jobs travel. `postgres`: BullMQ's Postgres backend, in the schema `bullmq`. */
 export type QueueTarget =
@@ -22,6 +23,8 @@ export type QueueTarget =
 export interface Handlers {
   readonly prepare: (range: DocumentRange) => Promise<void>
   readonly embed: (lease: Lease) => Promise<void>
+  /** A schedule may be due: the rows say whether it is. */
+  readonly tick: (schedule: { readonly schedule: number }) => Promise<void>
 }
 
 export interface ConsumeOptions {
@@ -55,6 +58,8 @@ export interface Queues {
    */
   addPrepare(ranges: readonly DocumentRange[], position?: number): Promise<void>
   addEmbed(leases: readonly Lease[]): Promise<void>
+  /** Says when schedules are due. */
+  readonly ticks: Ticks
   consume(handlers: Handlers, options: ConsumeOptions): Consumers
   /** Removes every job, running ones too: for whoever knows that nobody works on them. */
   clear(): Promise<void>
@@ -67,7 +72,7 @@ export interface Queues {
 interface Closable {
   close(): Promise<void>
 }
-interface JobQueue<Data> extends Closable {
+interface JobQueue<Data> extends Closable, Repeating {
   addBulk(jobs: { name: string; data: Data; opts: JobsOptions }[]): Promise<unknown>
   getJobCountByTypes(...types: 'waiting'[]): Promise<number>
   getJobCounts(...types: JobState[]): Promise<{ [state: string]: number }>
@@ -121,7 +126,9 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
   await transport.ready()
   const prepare = transport.queue<DocumentRange>('prepare')
   const embed = transport.queue<Lease>('embed')
+  const schedule = transport.queue<{ schedule: number }>('schedule')
   return {
+    ticks: openTicks(schedule),
     addPrepare: async (ranges, position = LATE) => {
       if (ranges.length === 0) return
       await prepare.addBulk(
@@ -149,6 +156,7 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
           stalledSeconds,
         }),
         transport.worker<Lease>('embed', handlers.embed, { concurrency: slots, stalledSeconds }),
+        transport.worker<{ schedule: number }>('schedule', handlers.tick, { concurrency: 1, stalledSeconds }),
       ]
       return {
         close: async (force) => {
@@ -159,13 +167,14 @@ export async function openQueues(target: QueueTarget, log: Log): Promise<Queues>
     clear: async () => {
       await prepare.obliterate({ force: true })
       await embed.obliterate({ force: true })
+      await schedule.obliterate({ force: true })
     },
     depths: () => Promise.all([depthOf('prepare', prepare), depthOf('embed', embed)]),
     ping: async () => {
       await embed.getJobCountByTypes('waiting')
     },
     close: async () => {
-      await Promise.all([prepare.close(), embed.close()])
+      await Promise.all([prepare.close(), embed.close(), schedule.close()])
       await transport.close()
     },
   }
@@ -253,8 +262,8 @@ const ready = (client: Redis): Promise<void> =>
 
 /** BullMQ's own name for its schema; a pool that is handed in cannot choose another. */
 const QUEUE_SCHEMA = 'bullmq'
-/** A LISTEN for each of the two consumers, the rest for statements. */
-const QUEUE_CONNECTIONS = 6
+/** A LISTEN for each of the three consumers, the rest for statements. */
+const QUEUE_CONNECTIONS = 7
 
 /**
  * BullMQ is handed a pool of ours rather than an address: it puts no listener on the clients it checks out, and a

@@ -96,7 +96,10 @@ async function dropUnwanted(db: Db, documentIds: readonly number[]): Promise<voi
   })
 }
 
-/** Of rows of pending that the caller has locked, those go that no `embedding` document waits for. */
+/**
+ * Of rows of pending that the caller has locked, those go that no document waits for that is `embedding`, in its domain or
+ * in a generation that is not live.
+ */
 export async function deleteUnwanted(
   tx: Tx,
   generationIds: readonly number[],
@@ -108,6 +111,11 @@ export async function deleteUnwanted(
      where p.generation_id = held.generation_id and p.text_hash = held.text_hash and not exists (
        select 1 from millrace.chunks c
        join millrace.documents d on d.id = c.document_id and d.revision = c.revision and d.state = 'embedding'
+       where c.generation_id = p.generation_id and c.text_hash = p.text_hash
+     ) and not exists (
+       select 1 from millrace.chunks c
+       join millrace.generation_documents f on f.generation_id = c.generation_id
+         and f.document_id = c.document_id and f.revision = c.revision and f.state = 'embedding'
        where c.generation_id = p.generation_id and c.text_hash = p.text_hash
      )`,
     [generationIds, hashes],
@@ -178,11 +186,15 @@ export function resumeDocuments(db: Db, id: number, ownedSeconds: number): Promi
     if (locked.resumeAfter !== at.after) return { ranges: [], more: true }
     const back = (state: string, ids: readonly number[]) =>
       tx.query(
-        `update millrace.documents set
-           state = $2, error_code = null, error_message = null, attempts = 0, updated_at = now(),
+        `update millrace.documents d set
+           state = $2, chunks = case when $2 <> 'embedding' then chunks else coalesce(chunks, (
+             select count(*) from millrace.chunks c
+             where c.document_id = d.id and c.generation_id = $4 and c.revision = d.revision
+           )) end,
+           error_code = null, error_message = null, attempts = 0, updated_at = now(),
            leased_until = now() + make_interval(secs => $3)
          where id = any($1)`,
-        [ids, state, ownedSeconds],
+        [ids, state, ownedSeconds, at.generation],
       )
     const chunked = rows.filter((row) => row.chunked).map((row) => row.id)
     const bare = rows.filter((row) => !row.chunked).map((row) => row.id)

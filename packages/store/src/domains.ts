@@ -129,15 +129,20 @@ export function insertDomain(db: Db, given: NewDomain): Promise<DomainRow | unde
   return db.transact(async (tx) => {
     const made = await makeDomain(tx, given, 'live')
     if (made === undefined) return undefined
+    const { threshold, levels, chosen = true } = given
+    await setBands(tx, made.id, [
+      { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
+      ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
+    ])
     await showDomain(tx, given.name, made.generationId, given)
     return getDomain(tx, given.name)
   })
 }
 
-/** A domain and its first generation, with the tables of that; undefined when it exists. Without a view nobody reads it. */
+/** A domain and its first generation, with the tables of that; undefined when it exists. It has no view and no bands. */
 export async function makeDomain(
   tx: Tx,
-  given: NewDomain,
+  given: Omit<NewDomain, 'threshold' | 'levels' | 'bands'>,
   state: GenerationState,
 ): Promise<{ readonly id: number; readonly generationId: number } | undefined> {
   const { index = { m: 16, efConstruction: 64 }, storage = 'full', outputs = ['dense'] } = given
@@ -170,11 +175,6 @@ export async function makeDomain(
     ),
     'the new generation',
   )
-  const { threshold, levels, chosen = true } = given
-  await setBands(tx, domain.id, [
-    { score: 'dense', recipe: given.recipeHash, threshold, levels, chosen },
-    ...(given.bands ?? []).map((band) => ({ ...band, chosen: true })),
-  ])
   const form = { storage, dims: given.dims }
   await createVectors(tx, generation.id, form)
   if (outputs.includes('sparse')) await createTerms(tx, generation.id)
@@ -206,8 +206,9 @@ export interface BandChange {
   readonly chosen: boolean
 }
 
-export function setBands(on: Session, domainId: number, bands: readonly BandChange[]): Promise<object[]> {
-  return on.query(
+export async function setBands(on: Session, domainId: number, bands: readonly BandChange[]): Promise<void> {
+  if (bands.length === 0) return
+  await on.query(
     `insert into millrace.bands as b (domain_id, score, recipe, threshold, levels, chosen)
      select $1, n.score, n.recipe, n.threshold, n.levels, n.chosen
      from jsonb_to_recordset($2) as n (score text, recipe text, threshold real, levels jsonb, chosen boolean)
@@ -239,7 +240,7 @@ export function updateDomain(
     )
     const domain = found[0]
     if (domain === undefined) return undefined
-    if (change.bands !== undefined && change.bands.length > 0) await setBands(tx, domain.id, change.bands)
+    await setBands(tx, domain.id, change.bands ?? [])
     if (change.index !== undefined) {
       await tx.query(
         `update millrace.generations set index_m = $2, index_ef_construction = $3 where domain_id = $1 and state = 'live'`,
@@ -302,7 +303,7 @@ function deleteOnce(db: Db, condition: string, values: readonly unknown[]): Prom
   })
 }
 
-const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
+export const viewOf = (name: string) => `millrace_domains."${name.replaceAll('"', '""')}"`
 
 /** Cast to `vector` without dims, so that `create or replace` survives a change of model and keeps grants. */
 export async function createView(tx: Tx, name: string, generationId: number, form: Form): Promise<void> {

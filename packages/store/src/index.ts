@@ -90,6 +90,39 @@ export {
   storeRead,
 } from './files.js'
 export {
+  type CarriedDecision,
+  type CarriedRow,
+  type DocumentPair,
+  decideCarried,
+  firstTexts,
+  keepCarried,
+  listCarried,
+  type NewCarried,
+  passagePairs,
+  type SharedDocument,
+  sharedDocuments,
+} from './generations/carried.js'
+export { type BesideTarget, copyBeside, type StoredBeside, storeBeside } from './generations/chunks.js'
+export {
+  type ClaimedBeside,
+  type ClaimOptions,
+  claimBeside,
+  failBeside,
+  releaseBeside,
+  renewBeside,
+} from './generations/claim.js'
+export type { CopyOptions, Kept } from './generations/copy.js'
+export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type CancelOutcome,
+  cancelBuilding,
+  dropIdle,
+  endSlice,
+  endSoaked,
+  finishEnding,
+  listEnding,
+} from './generations/end.js'
+export {
   countSlice,
   type DocumentSlice,
   type MeasuredSpeed,
@@ -99,6 +132,9 @@ export {
   type SampledDocument,
   sampleDocuments,
 } from './generations/estimate.js'
+export { countPublished, type GenerationFact, generationFacts, readyVolume } from './generations/facts.js'
+export { fillGeneration } from './generations/fill.js'
+export { finishGeneration, noteTrouble, recheckBeside } from './generations/finish.js'
 export {
   beginGate,
   type DocumentStanding,
@@ -111,6 +147,7 @@ export {
   standingIn,
   topsOf,
 } from './generations/gate.js'
+export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
 export {
   type Completeness,
   completeness,
@@ -129,6 +166,7 @@ export {
   listInState,
   type ThresholdPolicy,
 } from './generations/rows.js'
+export { listUnsettled, settleSlice } from './generations/settle.js'
 export {
   type GenerationChange,
   insertGeneration,
@@ -136,6 +174,14 @@ export {
   patchGeneration,
   SOAK_SECONDS_MIN,
 } from './generations/start.js'
+export {
+  isEnough,
+  reconcile,
+  type Switched,
+  type SwitchOutcome,
+  type SwitchTo,
+  switchTo,
+} from './generations/switch.js'
 export {
   clearGolden,
   countGolden,
@@ -193,7 +239,6 @@ export {
   countAttempt,
   type DispatchPolicy,
   dispatch,
-  type FailedText,
   isWanted,
   type Lease,
   type LeasedText,
@@ -201,8 +246,6 @@ export {
   noteBreak,
   openLease,
   renewLease,
-  type StoredLease,
-  storeLease,
   uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'
@@ -219,6 +262,7 @@ export {
 } from './moves/lease.js'
 export { bitBytes } from './moves/raw.js'
 export {
+  fitting,
   type MovedChunk,
   type MovedDocument,
   type MovedParent,
@@ -364,6 +408,7 @@ export { bitsOf, OUTLIERS, type Outliers } from './storage/codes.js'
 export { embeddingSql, type Form, indexOf as indexForm, vectorBytes } from './storage/form.js'
 export { halfBits, halfValue } from './storage/half.js'
 export { type StoredText, sampleStored, type TableSize, tableSizes } from './storage/report.js'
+export { type FailedText, type StoredLease, storeLease } from './stored.js'
 export {
   abandonIngestion,
   addRejections,

@@ -27,7 +27,7 @@ interface Wanted extends Form {
  * Builds the HNSW index of one generation that is large enough, is not being filled and has no valid index with the
  * settings of its domain. Load first, index after: an index that is there while rows come in makes every insert pay for
  * it. A domain that grows by many small ingestions always has something open; it counts as filled with less than a tenth
- * of `rowsMin` to come. Built concurrently on a connection of its own, so reading and writing go on; one with other
+ * of `rowsMin` to come; one that is built beside the live one, when that is so of its own documents. Built concurrently on a connection of its own, so reading and writing go on; one with other
  * settings serves until the new one is there. An INVALID one that a dead builder left is dropped first. One builder at a
  * time: a session's advisory lock, which a dead session gives back. Never on PGlite, where it would stop everybody.
  * Returns the generation it indexed, if any; aborting `signal` stops it soon, and the next builder begins anew.
@@ -41,17 +41,20 @@ export async function buildIndex(
   const due = await db.query<Wanted>(
     `select g.id, g.storage, g.dims, g.index_m as m, g.index_ef_construction as "efConstruction"
      from millrace.generations g
-     where (g.indexed_at is null
+     where g.state in ('live', 'building') and (g.indexed_at is null
          or (g.index_m, g.index_ef_construction) is distinct from
            -- One built before it could be tuned has pgvector's defaults.
            (coalesce((g.index_built ->> 'm')::int, 16), coalesce((g.index_built ->> 'efConstruction')::int, 64)))
        and (select count(*) from (
          select 1 from millrace.pending p where p.generation_id = g.id limit $1
        ) first_texts) < $1
-       and coalesce((
+       and case g.state when 'live' then coalesce((
          select sum(i.received + i.preparing + i.embedding) filter (where i.sealed) < $1 and bool_and(i.sealed)
          from millrace.ingestions i where i.domain_id = g.domain_id and i.state = 'running'
-       ), true)
+       ), true) else g.filled_at is not null and (select count(*) from (
+         select 1 from millrace.generation_documents f
+         where f.generation_id = g.id and f.state in ('waiting', 'preparing', 'embedding') limit $1
+       ) first_documents) < $1 end
      order by g.id`,
     [restOf(policy.rowsMin)],
   )

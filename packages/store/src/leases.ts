@@ -1,12 +1,5 @@
 import { deleteUnwanted } from './cancel.js'
-import { type ColbertRow, insertColbert } from './colbert.js'
 import { type Db, one, type Tx } from './connect.js'
-import { holdWaiting, publish } from './publish.js'
-import { insertTerms, type TermsRow } from './terms.js'
-import { holdForm, insertVectors, type VectorRow, vectorsTable } from './vectors.js'
-
-/** Vectors and chunks are worked out again from documents and pending, should their commit be lost. */
-const DERIVED = { durable: false }
 
 export interface Lease {
   readonly id: number
@@ -29,7 +22,8 @@ export interface DispatchPolicy {
 /**
  * Hands out free texts as leases until `leasesMax` are out; returns the new ones, whose jobs the caller
  * enqueues. Generations take turns by tokens (start-time fair queueing), so that one domain's million
- * documents do not delay another's ten. One dispatcher at a time: the role's row is the lock.
+ * documents do not delay another's ten; one of weight 0.5 gets half as many. One dispatcher at a time: the role's row is
+ * the lock.
  */
 export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
   return db.transact(async (tx) => {
@@ -50,6 +44,9 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
   })
 }
 
+/** A generation `g` whose texts may be embedded now. */
+const IS_SERVED = `(g.state in ('live', 'building') or g.state = 'retired' and g.follows) and not g.paused and g.error_code is null`
+
 /** A lease is not filled to less: what it costs to hand out would show. */
 const LEASE_TOKENS_MIN = 2_048
 /** More free texts than this are much. */
@@ -67,8 +64,17 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
       `select count(*)::int as texts, coalesce(sum(tokens), 0)::int as tokens,
          exists (
            select 1 from millrace.ingestions where state = 'running' and (not sealed or received + preparing > 0)
+         ) or exists (
+           select 1 from millrace.generations g
+           where ${IS_SERVED} and g.state <> 'live' and exists (
+             select 1 from millrace.generation_documents f
+             where f.generation_id = g.id and f.state in ('waiting', 'preparing')
+           )
          ) as more
-       from (select tokens from millrace.pending where lease_id is null limit $1) free`,
+       from (
+         select p.tokens from millrace.pending p join millrace.generations g on g.id = p.generation_id
+         where p.lease_id is null and ${IS_SERVED} limit $1
+       ) free`,
       [SAMPLE_TEXTS],
     ),
     'free texts',
@@ -79,12 +85,14 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
 
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
-  const turn = await tx.query<{ id: number; start: number }>(
-    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start
+  const turn = await tx.query<{ id: number; start: number; weight: number }>(
+    `select g.id, greatest(coalesce(t.served, 0), r.clock) as start,
+       case g.state when 'live' then 1 else g.weight end as weight
      from millrace.generations g
      join millrace.roles r on r.name = 'dispatch'
      left join millrace.turns t on t.generation_id = g.id
-     where exists (select 1 from millrace.pending p where p.generation_id = g.id and p.lease_id is null)
+     where ${IS_SERVED}
+       and exists (select 1 from millrace.pending p where p.generation_id = g.id and p.lease_id is null)
      order by start, g.id
      limit 1`,
   )
@@ -118,7 +126,7 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
   await tx.query(
     `insert into millrace.turns as t (generation_id, served) values ($1, $2)
      on conflict (generation_id) do update set served = excluded.served`,
-    [next.id, next.start + lease.tokens],
+    [next.id, next.start + Math.ceil(lease.tokens / next.weight)],
   )
   await tx.query(`update millrace.roles set clock = $1 where name = 'dispatch'`, [next.start])
   return { id: lease.id, generationId: next.id }
@@ -166,7 +174,9 @@ export function openLease(db: Db, lease: Lease, sharedAttemptsMax: number): Prom
       held.map(() => lease.generationId),
       held.map((row) => row.text_hash),
     )
-    await startWork(tx, [...new Set(held.map((row) => row.ingestion))])
+    const ingestions = new Set(held.map((row) => row.ingestion))
+    ingestions.delete(null)
+    if (ingestions.size > 0) await startWork(tx, [...ingestions])
     const texts = await tx.query<LeasedText>(
       `select p.text_hash as hash, c.context, c.text, p.tokens, p.attempts >= $2 as "isSuspect"
        from millrace.pending p
@@ -235,119 +245,5 @@ export async function uncountAttempt(db: Db, lease: Lease, hashes: readonly Buff
     `update millrace.pending set attempts = attempts - 1
      where lease_id = $1 and generation_id = $2 and text_hash = any($3) and attempts > 0`,
     [lease.id, lease.generationId, hashes],
-  )
-}
-
-/** A text that cannot be embedded: its documents fail with this. */
-export interface FailedText {
-  readonly hash: Buffer
-  readonly code: string
-  readonly message: string
-}
-
-export interface StoredLease {
-  readonly texts: number
-  readonly tokens: number
-}
-
-/**
- * Ends (part of) a lease in one transaction: takes its rows out of pending, writes exactly those vectors,
- * makes complete documents visible, counts the ingestions forward. Rows that somebody else has stored
- * meanwhile are no longer there to take, so a second delivery writes and counts nothing. `done`: the lease
- * itself ends, what it has left is free again.
- */
-export function storeLease(
-  db: Db,
-  lease: Lease,
-  result: {
-    readonly vectors: readonly VectorRow[]
-    /** Of the same texts, where the generation keeps them. */
-    readonly terms?: readonly TermsRow[]
-    readonly colbert?: readonly ColbertRow[]
-    readonly failed: readonly FailedText[]
-    readonly done: boolean
-  },
-): Promise<StoredLease> {
-  return db.transact(async (tx) => {
-    const form = await holdForm(tx, lease.generationId)
-    if (form === undefined) return { texts: 0, tokens: 0 }
-    const taken = await takePending(
-      tx,
-      lease,
-      result.vectors.map((row) => row.hash),
-    )
-    const wanted = new Map(taken.map((row) => [row.hash.toString('hex'), row]))
-    const isFresh = ({ hash }: { readonly hash: Buffer }) =>
-      wanted.get(hash.toString('hex'))?.stored === false
-    await insertVectors(tx, lease.generationId, form, result.vectors.filter(isFresh))
-    // Whatever else is kept of a text goes with its vector: there is either all of it or nothing.
-    await insertTerms(tx, lease.generationId, (result.terms ?? []).filter(isFresh))
-    await insertColbert(tx, lease.generationId, (result.colbert ?? []).filter(isFresh))
-    await failTexts(tx, lease, result.failed)
-    const hashes = taken.map((row) => row.hash)
-    await publish(tx, lease.generationId, await holdWaiting(tx, lease.generationId, hashes))
-    await countEmbedded(tx, taken)
-    if (result.done) await tx.query('delete from millrace.leases where id = $1', [lease.id])
-    return { texts: taken.length, tokens: taken.reduce((sum, row) => sum + row.tokens, 0) }
-  }, DERIVED)
-}
-
-interface Taken {
-  readonly hash: Buffer
-  readonly tokens: number
-  readonly ingestion: number | null
-  /** There is a vector already: nothing to write. Not expected, and no reason to fail. */
-  readonly stored: boolean
-}
-
-const takePending = (tx: Tx, lease: Lease, hashes: readonly Buffer[]): Promise<Taken[]> =>
-  tx.query<Taken>(
-    `delete from millrace.pending p
-     where p.lease_id = $1 and p.generation_id = $2 and p.text_hash = any($3)
-     returning p.text_hash as hash, p.tokens, p.ingestion_id as ingestion,
-       exists (select 1 from ${vectorsTable(lease.generationId)} v where v.text_hash = p.text_hash) as stored`,
-    [lease.id, lease.generationId, hashes],
-  )
-
-async function failTexts(tx: Tx, lease: Lease, failed: readonly FailedText[]): Promise<void> {
-  if (failed.length === 0) return
-  const hashes = failed.map((text) => text.hash)
-  const taken = await takePending(tx, lease, hashes)
-  const ids = await holdWaiting(
-    tx,
-    lease.generationId,
-    taken.map((row) => row.hash),
-  )
-  await tx.query(
-    `update millrace.documents d set
-       state = 'failed', leased_until = null, updated_at = now(), error_code = f.code, error_message = f.message
-     from (
-       select distinct on (c.document_id) c.document_id, f.code, f.message
-       from unnest($3::bytea[], $4::text[], $5::text[]) as f (hash, code, message)
-       join millrace.chunks c on c.generation_id = $1 and c.text_hash = f.hash
-       order by c.document_id, c.ordinal
-     ) f
-     where d.id = f.document_id and d.id = any($2) and d.state = 'embedding'`,
-    [lease.generationId, ids, hashes, failed.map((text) => text.code), failed.map((text) => text.message)],
-  )
-}
-
-async function countEmbedded(tx: Tx, taken: readonly Taken[]): Promise<void> {
-  const owned = taken.filter((row) => row.ingestion !== null)
-  if (owned.length === 0) return
-  await tx.query(
-    `update millrace.ingestions i set
-       chunks_embedded = i.chunks_embedded + e.texts, tokens_embedded = i.tokens_embedded + e.tokens,
-       rate_last = clock_timestamp(),
-       rate_from = case when i.rate_next < e.past then i.rate_next else i.rate_from end,
-       rate_from_tokens = case when i.rate_next < e.past then i.rate_next_tokens else i.rate_from_tokens end,
-       rate_next = case when i.rate_next < e.past then clock_timestamp() else i.rate_next end,
-       rate_next_tokens = case when i.rate_next < e.past then i.tokens_embedded + e.tokens else i.rate_next_tokens end
-     from (
-       select t.ingestion, count(*)::int as texts, sum(t.tokens) as tokens, now() - interval '20 s' as past
-       from unnest($1::bigint[], $2::bigint[]) as t (ingestion, tokens) group by 1
-     ) e
-     where i.id = e.ingestion`,
-    [owned.map((row) => row.ingestion), owned.map((row) => row.tokens)],
   )
 }

@@ -1,5 +1,6 @@
 import type { Db, Tx } from './connect.js'
 import { bytea, column, copyRows, int4, int8, jsonb, nullable, text, textArray } from './copy.js'
+import { isLive } from './generations/hold.js'
 import { publish } from './publish.js'
 import type { LayoutPart, Origin, Place } from './schema.js'
 import { clearMarks, markOrphans, vectorsTable } from './vectors.js'
@@ -93,19 +94,17 @@ export interface PreparedDocument {
 /**
  * Writes the chunks of documents and, for texts without a vector, who is to embed them; documents whose
  * vectors are all there become ready in the same transaction. A document that was submitted again or deleted
- * meanwhile is left alone. Returns how many texts were put into pending.
+ * meanwhile is left alone. Returns how many texts were put into pending; undefined when another generation is live by
+ * now, or none: then nothing was written, and the documents are to be prepared for that one.
  */
 export function storeChunks(
   db: Db,
   to: { readonly generationId: number; readonly ingestionId: number; readonly ownedSeconds: number },
   prepared: readonly PreparedDocument[],
-): Promise<number> {
+): Promise<number | undefined> {
   return db.transact(
     async (tx) => {
-      const generation = await tx.query('select 1 from millrace.generations where id = $1 for key share', [
-        to.generationId,
-      ])
-      if (generation.length === 0) return 0
+      if (!(await isLive(tx, to.generationId))) return undefined
       const held = await holdDocuments(tx, prepared)
       const documents = prepared.filter((document) => held.has(document.id))
       if (documents.length === 0) return 0
@@ -114,7 +113,7 @@ export function storeChunks(
       await insertChunks(tx, to.generationId, documents)
       // What the new revision does not use either is nobody's.
       await markOrphans(tx, to.generationId, dropped)
-      const added = await insertPending(tx, to, documents)
+      const added = await insertPending(tx, to, textsOf(documents))
       await markPrepared(tx, documents, to.ownedSeconds)
       await countPrepared(tx, to.ingestionId, documents, added)
       await publish(tx, to.generationId, ids)
@@ -125,7 +124,7 @@ export function storeChunks(
 }
 
 /** Removes what was made of revisions that no reader ever saw; returns the hashes of their texts. */
-async function dropUnseen(tx: Tx, generationId: number, ids: readonly number[]): Promise<Buffer[]> {
+export async function dropUnseen(tx: Tx, generationId: number, ids: readonly number[]): Promise<Buffer[]> {
   const unseen = `c.document_id = any($1) and c.generation_id = $2 and not exists (
     select 1 from millrace.published p
     where p.document_id = c.document_id and p.generation_id = c.generation_id and p.revision = c.revision
@@ -263,16 +262,26 @@ export async function insertFlat(
 
 const placeJson = (place: Place | null): string | null => (place === null ? null : JSON.stringify(place))
 
-async function insertPending(
-  tx: Tx,
-  to: { readonly generationId: number; readonly ingestionId: number },
-  documents: readonly PreparedDocument[],
-): Promise<number> {
-  const tokens = new Map<string, { hash: Buffer; tokens: number }>()
+/** What is embedded once, however many chunks it is. */
+export interface Text {
+  readonly hash: Buffer
+  readonly tokens: number
+}
+
+export function textsOf(documents: readonly Pick<PreparedDocument, 'chunks'>[]): Text[] {
+  const texts = new Map<string, Text>()
   for (const { chunks } of documents) {
-    for (const { hash, tokens: count } of chunks) tokens.set(hash.toString('hex'), { hash, tokens: count })
+    for (const { hash, tokens } of chunks) texts.set(hash.toString('hex'), { hash, tokens })
   }
-  const texts = [...tokens.values()]
+  return [...texts.values()]
+}
+
+/** Texts without a vector wait for one; whose counter each will count for, if any ingestion's. Returns how many are new. */
+export async function insertPending(
+  tx: Tx,
+  to: { readonly generationId: number; readonly ingestionId: number | null },
+  texts: readonly Text[],
+): Promise<number> {
   const hashes = texts.map(({ hash }) => hash)
   const vectors = vectorsTable(to.generationId)
   await clearMarks(tx, to.generationId, hashes)
@@ -324,7 +333,7 @@ async function markPrepared(
   )
 }
 
-const sumTokens = (documents: readonly PreparedDocument[]): number =>
+export const sumTokens = (documents: readonly Pick<PreparedDocument, 'chunks'>[]): number =>
   documents.reduce((sum, { chunks }) => sum + chunks.reduce((part, chunk) => part + chunk.tokens, 0), 0)
 
 export async function countPrepared(
@@ -350,9 +359,13 @@ export async function countPrepared(
   )
 }
 
-/** Documents that cannot be prepared; one that was submitted again meanwhile is left alone. */
+/**
+ * Documents that cannot be prepared for a generation; one that was submitted again meanwhile is left alone, and so are all
+ * when another generation is live by now.
+ */
 export async function failDocuments(
   db: Db,
+  generationId: number,
   failed: readonly {
     readonly id: number
     readonly revision: number
@@ -364,12 +377,14 @@ export async function failDocuments(
     `update millrace.documents d set
        state = 'failed', leased_until = null, updated_at = now(), error_code = f.code, error_message = f.message
      from unnest($1::bigint[], $2::integer[], $3::text[], $4::text[]) as f (id, revision, code, message)
-     where d.id = f.id and d.revision = f.revision and d.state = 'preparing'`,
+     where d.id = f.id and d.revision = f.revision and d.state = 'preparing'
+       and exists (select 1 from millrace.generations g where g.id = $5 and g.state = 'live')`,
     [
       failed.map((one) => one.id),
       failed.map((one) => one.revision),
       failed.map((one) => one.code),
       failed.map((one) => one.message),
+      generationId,
     ],
   )
 }

@@ -1,3 +1,4 @@
+import { codeOf } from '@millrace/errors'
 import { type Db, one, type Tx } from './connect.js'
 import type { DocumentRange } from './prepare.js'
 import { publish } from './publish.js'
@@ -28,6 +29,10 @@ export function releaseOwners(db: Db): Promise<void> {
     await tx.query(
       `update millrace.documents set leased_until = '-infinity'
        where state in ('received', 'preparing', 'embedding') and leased_until > now()`,
+    )
+    await tx.query(
+      `update millrace.generation_documents set leased_until = '-infinity'
+       where state <> 'ready' and leased_until > now()`,
     )
     await tx.query(
       `update millrace.domains set importing_until = '-infinity' where importing_until is not null`,
@@ -97,13 +102,23 @@ export function rangesOf(
  */
 export function recheckDocuments(db: Db, ownedSeconds: number): Promise<number> {
   return db.transact(async (tx) => {
+    // Their generations before them, as everywhere: they stay live until the end.
+    const live = await tx.query<{ id: number; domain: number }>(
+      `select id, domain_id as domain from millrace.generations
+       where state = 'live' and domain_id in (
+         select domain_id from millrace.documents where state = 'embedding' and leased_until < now() limit $1
+       )
+       order by id for key share`,
+      [PASS],
+    )
     const waiting = await tx.query<{ id: number; generation: number }>(
       `select d.id, g.id as generation
-       from millrace.documents d join millrace.generations g on g.domain_id = d.domain_id and g.state = 'live'
+       from millrace.documents d
+       join unnest($2::bigint[], $3::bigint[]) as g (id, domain_id) on g.domain_id = d.domain_id
        where d.state = 'embedding' and d.leased_until < now()
        order by d.id limit $1
        for no key update of d skip locked`,
-      [PASS],
+      [PASS, live.map(({ id }) => id), live.map(({ domain }) => domain)],
     )
     for (const generation of new Set(waiting.map((row) => row.generation))) {
       const ids = waiting.filter((row) => row.generation === generation).map((row) => row.id)
@@ -144,7 +159,13 @@ export async function sweepOrphans(db: Db, graceSeconds: number): Promise<number
     `select id from millrace.generations where state in ('live', 'building', 'retired') order by id`,
   )
   let deleted = 0
-  for (const { id } of generations) deleted += await deleteOrphans(db, id, graceSeconds)
+  for (const { id } of generations) {
+    deleted += await deleteOrphans(db, id, graceSeconds).catch((error: unknown) => {
+      // It ended meanwhile, its table is gone.
+      if (codeOf(error) === '42P01') return 0
+      throw error
+    })
+  }
   return deleted
 }
 
@@ -156,14 +177,17 @@ export interface Backlog {
   readonly tokens: number
 }
 
-/** What is still to be done, over all domains. */
+/** What is still to be done, over all domains; texts also of generations that are being built, unless they are paused. */
 export async function backlog(db: Db): Promise<Backlog> {
   return one(
     await db.query<Backlog>(`select
       (select coalesce(sum(received + preparing + embedding), 0)::int from millrace.ingestions
         where state = 'running' or (state = 'cancelled' and received + preparing + embedding > 0)) as documents,
       p.texts, p.tokens, (select count(*)::int from millrace.leases) as leases
-      from (select count(*)::int as texts, coalesce(sum(tokens), 0)::int8 as tokens from millrace.pending) p`),
+      from (
+        select count(*)::int as texts, coalesce(sum(p.tokens), 0)::int8 as tokens
+        from millrace.pending p join millrace.generations g on g.id = p.generation_id where not g.paused
+      ) p`),
     'backlog',
   )
 }

@@ -66,7 +66,7 @@ export async function weighQuery(on: Session, generationId: number, terms: Terms
 }
 
 /** The text of a sparsevec: {index:value,...}/dims, indexes from 1. */
-function fromSparsevec(text: string): Terms {
+export function fromSparsevec(text: string): Terms {
   const elements = text.slice(1, text.indexOf('}')).split(',').filter(Boolean)
   const pairs = elements.map((element) => element.split(':').map(Number))
   return {
@@ -189,6 +189,8 @@ export async function refreshTermCounts(db: Db): Promise<number | undefined> {
      from millrace.generations g
      cross join lateral (select pg_relation_size(to_regclass('millrace.terms_' || g.id)) as bytes) s
      where g.lexical is not null and s.bytes > 0
+       -- Those of one that is being built are counted when all of it is there: countTerms.
+       and (g.state in ('live', 'retired') or g.state = 'building' and g.built_at is not null)
        and (g.terms_counted_at is null
          or (abs(s.bytes - g.terms_bytes) > g.terms_bytes / 10.0
            and g.terms_counted_at < now() - make_interval(secs => $1))
@@ -203,6 +205,15 @@ export async function refreshTermCounts(db: Db): Promise<number | undefined> {
   if (next === undefined) return undefined
   await countTexts(db, next)
   return next.id
+}
+
+/** Counts anew in how many texts of a generation each term is, whenever that was done last. */
+export async function countTerms(db: Db, generationId: number): Promise<void> {
+  const [table] = await db.query<{ bytes: number | null }>(
+    'select pg_relation_size(to_regclass($1))::float8 as bytes',
+    [termsTable(generationId)],
+  )
+  if (table?.bytes != null) await countTexts(db, { id: generationId, bytes: table.bytes })
 }
 
 /**

@@ -25,10 +25,19 @@ export async function createVectors(tx: Tx, generationId: number, form: Form): P
   await tx.query(`create index on ${table} (orphaned_at) where orphaned_at is not null`)
 }
 
-/** How a generation keeps its vectors, and that it stays until the transaction ends; undefined when it is gone. */
-export async function holdForm(tx: Tx, generationId: number): Promise<Form | undefined> {
-  const found = await tx.query<Form>(
-    'select storage, dims from millrace.generations where id = $1 for key share',
+/** A generation as it is until the transaction of whoever holds it ends. */
+export interface HeldForm extends Form {
+  readonly state: 'live' | 'building' | 'retired'
+}
+
+/**
+ * How a generation keeps its vectors, and that it stays, in its state, until the transaction ends; undefined when it is
+ * gone, or is going.
+ */
+export async function holdForm(tx: Tx, generationId: number): Promise<HeldForm | undefined> {
+  const found = await tx.query<HeldForm>(
+    `select storage, dims, state from millrace.generations
+     where id = $1 and state in ('live', 'building', 'retired') for key share`,
     [generationId],
   )
   return found[0]

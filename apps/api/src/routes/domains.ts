@@ -1,6 +1,8 @@
 import type { Engine } from '@millrace/embed'
 import {
+  type Besides,
   bandOf,
+  besidesOf,
   changeDomain,
   createDomain,
   type Domain,
@@ -11,6 +13,7 @@ import {
   listDomains,
   type MadeWith,
   madeWith,
+  NO_BESIDES,
   SCORE_KINDS,
   staleBands,
 } from '@millrace/flow'
@@ -50,11 +53,9 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
     async () => {
       const domains = await listDomains(deps)
-      const counts = await countDocuments(
-        deps.db,
-        domains.map((domain) => domain.id),
-      )
-      return { domains: domains.map((domain) => detail(domain, deps.engine, counts)) }
+      const ids = domains.map((domain) => domain.id)
+      const [counts, besides] = [await countDocuments(deps.db, ids), await besidesOf(deps.db, ids)]
+      return { domains: domains.map((domain) => detail(domain, deps.engine, { counts, besides })) }
     },
   )
   app.get(
@@ -69,8 +70,9 @@ export const domainRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     },
     async (request) => {
       const domain = await findDomain(deps, request.params.name)
-      const counts = await countDocuments(deps.db, [domain.id])
-      return detail(domain, deps.engine, counts)
+      const ids = [domain.id]
+      const [counts, besides] = [await countDocuments(deps.db, ids), await besidesOf(deps.db, ids)]
+      return detail(domain, deps.engine, { counts, besides })
     },
   )
   app.patch(
@@ -111,9 +113,15 @@ export function stateOf(engine: Engine, id: string) {
   return engine.models().some((model) => model.id === id) ? engine.state(id) : 'absent'
 }
 
-const detail = (domain: Domain, engine: Engine, counts: ReadonlyMap<number, DocumentCounts>) => ({
+interface Beside {
+  readonly counts: ReadonlyMap<number, DocumentCounts>
+  readonly besides: ReadonlyMap<number, Besides>
+}
+
+const detail = (domain: Domain, engine: Engine, { counts, besides }: Beside) => ({
   ...show(domain, engine),
   documents: { ...(counts.get(domain.id) ?? NO_DOCUMENTS) },
+  ...(besides.get(domain.id) ?? NO_BESIDES),
 })
 
 function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
@@ -122,6 +130,7 @@ function show(domain: Domain, engine: Engine): z.infer<typeof domainOut> {
   const made = madeWith(engine, domain)
   return {
     name: domain.name,
+    generation: { id: String(domain.generationId), state: domain.generationState },
     model: domain.model,
     modelState: stateOf(engine, domain.model),
     dims: domain.dims,

@@ -264,6 +264,8 @@ function show(run: Run): z.infer<typeof runOut> {
     model: run.model,
     recipe: run.recipeHash,
     note: run.note,
+    generation: String(run.generationId),
+    purpose: settings.purpose ?? null,
     measured: report?.measured ?? null,
     unmeasured: report === null ? null : unmeasuredOf(report.unmeasured),
     metrics: report?.metrics ?? null,
@@ -311,7 +313,7 @@ const showResult = (row: ResultRow): z.infer<typeof resultOut> => ({
   error: row.errorCode === null ? null : { code: row.errorCode, message: row.errorMessage ?? '' },
 })
 
-function showComparison(before: Run, after: Run, found: Comparison): z.infer<typeof comparisonOut> {
+export function showComparison(before: Run, after: Run, found: Comparison): z.infer<typeof comparisonOut> {
   const listed = (all: readonly Named[]) => ({
     total: all.length,
     first: all.slice(0, SHOWN).map((one) => ({ ...one })),

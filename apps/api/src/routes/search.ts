@@ -9,6 +9,7 @@ import {
   type SearchRequest,
   type SearchResult,
   type SimilarityExplanation,
+  searchGeneration,
   searchNamed,
   similarity,
 } from '@millrace/flow'
@@ -45,21 +46,25 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     async (request) => {
       const language = languageOf(request)
       const { name } = request.params
-      const { query, vector, queries, explain, ...options } = request.body
+      const { query, vector, queries, explain, generation, ...options } = request.body
+      const search: typeof searchNamed = (deps, name, requests, shared) =>
+        generation === undefined
+          ? searchNamed(deps, name, requests, shared)
+          : searchGeneration(deps, { name, generation }, requests, shared)
       if (queries !== undefined) {
         const asked = queries.map((one, i) => requestOf(options, one, `queries/${i}`, bounded))
-        const { outcomes } = await searchNamed(deps, name, asked.filter(isRequest), options)
+        const { outcomes } = await search(deps, name, asked.filter(isRequest), options)
         const next = outcomes.values()
         const results = asked.flatMap((one) => (isRequest(one) ? (next.next().value ?? []) : one))
         return { results: results.map((outcome) => showOutcome(outcome, language)) }
       }
       const asked =
         vector === undefined ? { ...options, query: bounded('query', query ?? '') } : { ...options, vector }
-      const { domain, outcomes } = await searchNamed(deps, name, [asked])
+      const { domain, outcomes } = await search(deps, name, [asked])
       const [outcome] = outcomes
       if (outcome === undefined) throw new CodedError('INTERNAL', 'The search came to nothing')
       if ('error' in outcome) throw outcome.error
-      const shown = showResult(outcome, language)
+      const shown = showSearched(outcome, language)
       if (explain !== true) return shown
       const { isCompared, exactRanks, missed } = await explainSearch(deps, domain, asked, outcome)
       return {
@@ -97,7 +102,7 @@ export const searchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
   )
 }
 
-type Options = Omit<z.infer<typeof searchIn>, 'query' | 'vector' | 'queries' | 'explain'>
+type Options = Omit<z.infer<typeof searchIn>, 'query' | 'vector' | 'queries' | 'explain' | 'generation'>
 type Queries = NonNullable<z.infer<typeof searchIn>['queries']>
 
 /** One of several searches, with what is said for all; or what is wrong with it alone. */
@@ -148,13 +153,20 @@ export function boundedText(charsMax: number, field: string, text: string): stri
 }
 
 function showOutcome(outcome: SearchOutcome, language: Language) {
-  if (!('error' in outcome)) return showResult(outcome, language)
+  if (!('error' in outcome)) return showSearched(outcome, language)
   const { code, message, hint } = outcome.error
   return { error: { code, message, ...(hint === undefined ? {} : { hint }) } }
 }
 
+const showSearched = (result: SearchResult, language: Language): z.infer<typeof resultOut> => {
+  return { ...showResult(result, language), generation: result.generation }
+}
+
 /** A result as it goes out: what only the next step needs stays here. */
-export function showResult(result: SearchResult, language: Language): z.infer<typeof resultOut> {
+export function showResult(
+  result: Omit<SearchResult, 'generation'>,
+  language: Language,
+): Omit<z.infer<typeof resultOut>, 'generation'> {
   const { hits, stale, warnings, ...rest } = result
   return {
     ...rest,

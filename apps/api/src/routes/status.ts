@@ -17,13 +17,14 @@ export const statusRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
       },
     },
     async () => {
-      const { workers, queues, models, failed, ingestions, domains, ...rest } = await getStatus(deps)
+      const { workers, queues, models, failed, alarms, ingestions, domains, ...rest } = await getStatus(deps)
       return {
         ...rest,
         workers: [...workers],
         queues: [...queues],
         models: [...models],
         failed: [...failed],
+        alarms: alarms.map(({ at, ...alarm }) => ({ ...alarm, at: at.toISOString() })),
         ingestions: ingestions.map(show),
         domains: domains.map((domain) => ({ ...domain, modelState: stateOf(deps.engine, domain.model) })),
       }

@@ -2,6 +2,7 @@ import { levelsSchema } from '@millrace/embed'
 import { DIMS_MAX } from '@millrace/flow'
 import { CHUNK_SIZE_MIN, CHUNKING_KINDS, CLEANING_STEPS } from '@millrace/text'
 import { z } from 'zod'
+import { besidesOut } from './besides.js'
 import { fusion, mode, rerank } from './modes.js'
 import { candidates, counts, domainName, efSearch, leastScore, levels } from './shared.js'
 
@@ -34,13 +35,22 @@ export const chunkingIn = z.strictObject({
 export const cleaningIn = z
   .partialRecord(z.enum(CLEANING_STEPS), z.boolean())
   .describe('Steps of cleaning to switch on or off')
-const storage = z
+export const storage = z
   .enum(['full', 'half', 'sq8', 'sq4', 'binary'])
   .describe('How vectors are kept: float32, float16, codes of 8 or 4 bits, or float16 found by their signs')
-const outputs = z
+export const outputs = z
   .array(z.enum(['dense', 'sparse', 'colbert']))
   .min(1)
   .describe('What is kept of a text; default dense and sparse')
+export const indexIn = z.strictObject({
+  m: z.int().min(2).max(100).optional().describe('Neighbours of a vector in the index; default 16'),
+  efConstruction: z
+    .int()
+    .min(4)
+    .max(1_000)
+    .optional()
+    .describe('Candidates looked at for each while it is built, at least 2 m; default 64'),
+})
 const band = z.strictObject({
   threshold: leastScore.optional(),
   levels: levelsSchema.nullable().optional(),
@@ -65,18 +75,8 @@ export const domainIn = z.strictObject({
   cleaning: cleaningIn.optional(),
   storage: storage.optional(),
   outputs: outputs.optional(),
-  index: z
-    .strictObject({
-      m: z.int().min(2).max(100).optional().describe('Neighbours of a vector in the index; default 16'),
-      efConstruction: z
-        .int()
-        .min(4)
-        .max(1_000)
-        .optional()
-        .describe('Candidates looked at for each while it is built, at least 2 m; default 64'),
-      efSearch: efSearch.optional(),
-      candidates: candidates.nullable().optional(),
-    })
+  index: indexIn
+    .extend({ efSearch: efSearch.optional(), candidates: candidates.nullable().optional() })
     .optional(),
   search: z
     .strictObject({
@@ -92,6 +92,9 @@ export const domainChange = domainIn.omit({ name: true, dims: true })
 
 export const domainOut = z.object({
   name: z.string(),
+  generation: z
+    .object({ id: z.string(), state: z.string() })
+    .describe('The one that searches see: GET …/generations lists all'),
   model: z.string(),
   modelState: z.enum(['absent', 'loading', 'ready', 'failed']),
   dims: z.int(),
@@ -134,4 +137,4 @@ export const domainOut = z.object({
   createdAt: z.string(),
   updatedAt: z.string(),
 })
-export const domainDetail = domainOut.extend({ documents: counts })
+export const domainDetail = domainOut.extend({ documents: counts, ...besidesOut })

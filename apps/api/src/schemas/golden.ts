@@ -1,4 +1,4 @@
-import { RECALL_K_MAX, RECALL_SAMPLE_MAX } from '@millrace/flow'
+import { RECALL_K_MAX, RECALL_SAMPLE_MAX, RUN_PURPOSES } from '@millrace/flow'
 import { z } from 'zod'
 import { searchOptions } from './search.js'
 import { domainName } from './shared.js'
@@ -137,7 +137,7 @@ export const resultOut = z.object({
       }),
     )
     .nullable()
-    .describe('Of a miss: the first three hits'),
+    .describe('Of one whose document is not the first hit, or is a miss: the first three hits'),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
 })
 export const runOut = z.object({
@@ -158,6 +158,13 @@ export const runOut = z.object({
   model: z.string(),
   recipe: z.string().describe('Hash of all that decides the vectors'),
   note: z.string().nullable(),
+  generation: z.string().describe('That it was asked of'),
+  purpose: z
+    .enum(RUN_PURPOSES)
+    .nullable()
+    .describe(
+      'gate, compare: it was made to hold two generations beside each other; null: asked for as a run',
+    ),
   measured: z.int().nullable().describe('null until it has finished, as the rest is'),
   unmeasured: z
     .object({

@@ -36,6 +36,11 @@ export const searchIn = searchOptions
   .extend({
     query: queryText.optional(),
     vector: queryVector.optional(),
+    generation: z
+      .string()
+      .max(20)
+      .optional()
+      .describe('The id of a generation that is built or retired, to try it; left out: the live one'),
     queries: z
       .array(
         z.union([
@@ -95,6 +100,7 @@ export const tookMs = z.object({
 })
 export const resultOut = z.object({
   hits: z.array(hitOut),
+  generation: z.string().describe('The one that was searched'),
   model: z.string(),
   mode: z.string(),
   rankedBy: z.enum(SCORE_KINDS),

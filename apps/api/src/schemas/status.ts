@@ -1,5 +1,6 @@
 import { FAILED_LOOKED_AT } from '@millrace/flow'
 import { z } from 'zod'
+import { besidesOut } from './besides.js'
 import { ingestionOut } from './ingestions.js'
 import { counts, indexState } from './shared.js'
 
@@ -85,6 +86,16 @@ export const statusOut = z.object({
     .describe(
       `Documents that are failed now, by domain and code, the most frequent first; of a domain with more than ${FAILED_LOOKED_AT} of them the first so many by id`,
     ),
+  alarms: z
+    .array(
+      z.object({
+        schedule: z.string(),
+        domain: z.string().nullable().describe('null: it is of every domain'),
+        alarm: z.string(),
+        at: z.string(),
+      }),
+    )
+    .describe('Schedules whose last run found something wrong, or failed'),
   running: z.int().describe('Ingestions that run'),
   ingestions: z.array(ingestionOut).describe('The oldest 20 of them'),
   domains: z.array(
@@ -95,6 +106,7 @@ export const statusOut = z.object({
       threshold: z.number().nullable(),
       documents: counts,
       index: indexState,
+      ...besidesOut,
     }),
   ),
 })

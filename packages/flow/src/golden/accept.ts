@@ -124,6 +124,12 @@ const refuseCount = (documents: number): Reason | undefined =>
         message: `${documents} documents are expected, the limit is ${EXPECTED_MAX}`,
       }
 
+/** Question and filter are what is asked. */
+export const questionHash = (question: string, filter: Readonly<Record<string, unknown>>): Buffer =>
+  createHash('sha256')
+    .update(canonicalJson([question, filter]))
+    .digest()
+
 function acceptOne(given: SubmittedQuestion, options: AcceptOptions): NewQuestion | Reason {
   const { question, note } = given
   const filter = given.filter ?? {}
@@ -137,9 +143,7 @@ function acceptOne(given: SubmittedQuestion, options: AcceptOptions): NewQuestio
     refuseNote(note) ??
     refuseFilter(filter)
   if (wrong !== undefined) return wrong
-  const hash = createHash('sha256')
-    .update(canonicalJson([question, filter]))
-    .digest()
+  const hash = questionHash(question, filter)
   return {
     id: given.id ?? null,
     made: hash.toString('hex').slice(0, MADE_CHARS),

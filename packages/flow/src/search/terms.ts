@@ -38,6 +38,23 @@ export function weighTerms(
   return heaviest({ ids: terms.ids, weights })
 }
 
+/** The weights of bm25 that a text of so many tokens has where texts of another length are usual. */
+export function rescaleTerms(
+  { ids, weights }: Terms,
+  tokens: number,
+  usual: { readonly from: number; readonly to: number },
+): Terms {
+  const was = K1 * (1 - B + (B * tokens) / usual.from)
+  const is = K1 * (1 - B + (B * tokens) / usual.to)
+  return {
+    ids,
+    weights: weights.map((weight) => {
+      const count = Math.max(1, Math.round((weight * was) / (K1 + 1 - weight)))
+      return (count * (K1 + 1)) / (count + is)
+    }),
+  }
+}
+
 /** As many as Postgres takes: of a text with more different ones, those that count most. */
 export function heaviest({ ids, weights }: SparseVector, most = TERMS_OF_A_TEXT_MAX): SparseVector {
   if (ids.length <= most) return { ids, weights }

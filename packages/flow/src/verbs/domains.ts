@@ -8,6 +8,7 @@ import {
   getDomainAt,
   type IndexSettings,
   insertDomain,
+  isImporting,
   type Lexical,
   listDomains as listRows,
   deleteDomain as removeDomain,
@@ -92,7 +93,7 @@ const asDomain = (row: DomainRow): Domain => ({
 
 /**
  * Creates a domain and starts the load of its models, if it has any; its first requests wait for that.
- * @throws CodedError DOMAIN_EXISTS, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
+ * @throws CodedError DOMAIN_EXISTS, DOMAIN_IMPORTING, UNKNOWN_MODEL, BAD_CHUNKING, BAD_DIMS, NOT_FOR_EXTERNAL, MISSING_OUTPUT, BAD_INDEX,
  * BAD_FUSION, and those of a reranker
  */
 export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Domain> {
@@ -117,15 +118,24 @@ export async function createDomain(deps: Deps, wishes: DomainWishes): Promise<Do
     ),
   })
   if (row === undefined) {
-    throw new CodedError('DOMAIN_EXISTS', `There is a domain "${wishes.name}" already`, {
-      hint: 'Choose another name, or change that one with PATCH',
-      details: { name: wishes.name },
-    })
+    throw (await isImporting(deps.db, wishes.name)) ? domainImporting(wishes.name) : domainExists(wishes.name)
   }
   // A failed load is kept as the model's state and tried again by whoever needs it next.
   for (const id of modelsOf(row)) deps.engine.load(id).catch(() => undefined)
   return asDomain(row)
 }
+
+export const domainExists = (name: string): CodedError =>
+  new CodedError('DOMAIN_EXISTS', `There is a domain "${name}" already`, {
+    hint: 'Choose another name, or change that one with PATCH',
+    details: { name },
+  })
+
+export const domainImporting = (name: string): CodedError =>
+  new CodedError('DOMAIN_IMPORTING', `A domain "${name}" is being imported`, {
+    hint: 'Wait until it is there; DELETE of that domain ends the import',
+    details: { name },
+  })
 
 /**
  * Vectors that a search looks at unless it or its domain says otherwise; as in millrace.find_hits. With 100, recall@10

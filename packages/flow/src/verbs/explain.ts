@@ -4,6 +4,7 @@ import {
   type ComparedQuery,
   type Db,
   type DocumentRow,
+  type DocumentStanding,
   documentScores,
   getDocument as getRow,
   isTimeout,
@@ -11,10 +12,12 @@ import {
   nearIds,
   type PublishedDocument,
   publishedDocument,
+  standingIn,
   standings,
   within,
 } from '@millrace/store'
 import { requireVector } from '../external.js'
+import { askLive } from '../generations/live.js'
 import type { QueryCache } from '../search/cache.js'
 import {
   conjunctsOf,
@@ -53,38 +56,59 @@ const NEIGHBOURS = 10
  * document, what it lost to is looked up. Nothing is logged.
  * @throws CodedError those of `search`
  */
-export async function explain(
+export const explain = (
   deps: Deps,
   domain: Domain,
   request: SearchRequest,
   documentId: string,
-  { timeoutMs = TIMEOUT_MS }: ExplainOptions = {},
+  options: ExplainOptions = {},
+): Promise<Explanation> =>
+  askLive(deps, domain, (live) => explainOn(deps, live, request, documentId, options))
+
+async function explainOn(
+  deps: Deps,
+  domain: Domain,
+  request: SearchRequest,
+  documentId: string,
+  { timeoutMs = TIMEOUT_MS }: ExplainOptions,
 ): Promise<Explanation> {
   const quiet: Deps = { db: deps.db, engine: deps.engine, cache: deps.cache }
   // First, so that a wrong request is refused whatever the document is.
   const result = await search(quiet, domain, request)
+  return explainResult(quiet, domain, { request, result }, documentId, { timeoutMs })
+}
+
+/** The same of a search that was made. @param quiet logs nothing */
+export async function explainResult(
+  quiet: Deps,
+  domain: Domain,
+  { request, result }: { readonly request: SearchRequest; readonly result: SearchResult },
+  documentId: string,
+  { timeoutMs = TIMEOUT_MS }: ExplainOptions = {},
+): Promise<Explanation> {
+  const { db } = quiet
   const say = (verdict: Verdict, details: Details, chunks: Explanation['chunks'] = []): Explanation => ({
     verdict,
     sentence: sentenceOf(documentId, verdict, details),
     details,
     chunks,
   })
-  const row = isStorable(documentId) ? await getRow(deps.db, domain.id, documentId) : undefined
+  const row = isStorable(documentId) ? await getRow(db, domain.id, documentId) : undefined
   if (row === undefined) {
-    return say('UNKNOWN_DOCUMENT', { nearest: await idsLike(deps, domain, documentId) })
+    return say('UNKNOWN_DOCUMENT', { nearest: await idsLike(quiet, domain, documentId) })
   }
-  const published = await publishedDocument(deps.db, domain.generationId, row.id)
-  if (published === undefined) return say(...(await notReady(deps, row)))
+  const published = await publishedDocument(db, domain.generationId, row.id)
+  if (published === undefined) return say(...(await notReady(quiet, domain, row)))
   const outdated =
     published.revision === row.revision
       ? {}
       : { outdated: { shown: published.revision, submitted: row.revision }, state: row.state }
   if (published.chunks === 0) return say('EMPTY', outdated)
-  const failed = await failedConditions(deps, domain, row, published, request.filter ?? {})
+  const failed = await failedConditions(quiet, domain, row, published, request.filter ?? {})
   if (failed.length > 0) return say('FILTERED_OUT', { ...outdated, failed })
 
   const compared = await compare(quiet, domain, request, result)
-  const scores = await documentScores(deps.db, compared, row.id)
+  const scores = await documentScores(db, compared, row.id)
   const chunks = scores.slice(0, CHUNKS_SHOWN).map(({ chunk, text, dense, sparse }) => ({
     chunk,
     text,
@@ -119,8 +143,13 @@ async function idsLike({ db }: Deps, domain: Domain, id: string): Promise<string
   return [...new Set([...exact, ...lookalikes(id, found)])]
 }
 
-async function notReady({ db }: Deps, row: DocumentRow): Promise<[Verdict, Details]> {
+async function notReady(
+  { db }: Deps,
+  { generationId, generationState }: Domain,
+  row: DocumentRow,
+): Promise<[Verdict, Details]> {
   const { state } = row
+  if (generationState !== 'live') return notThere(await standingIn(db, generationId, row.id))
   if (state === 'failed') {
     const error = { code: row.errorCode ?? 'INTERNAL', message: row.errorMessage ?? '' }
     return ['FAILED', { state, error }]
@@ -130,6 +159,15 @@ async function notReady({ db }: Deps, row: DocumentRow): Promise<[Verdict, Detai
   // Ready between two statements, or ready without anything to publish.
   if (state === 'ready' && row.chunks === 0) return ['EMPTY', {}]
   return ['NOT_INGESTED', { state, waiting: standing === undefined ? null : waitingOf(standing) }]
+}
+
+/** In a generation that is not live: how far its build is with the document. */
+function notThere(standing: DocumentStanding | undefined): [Verdict, Details] {
+  if (standing === undefined) return ['NOT_INGESTED', { state: 'absent', waiting: null }]
+  const { state, errorCode, errorMessage } = standing
+  return state === 'failed'
+    ? ['FAILED', { state, error: { code: errorCode ?? 'INTERNAL', message: errorMessage ?? '' } }]
+    : ['NOT_INGESTED', { state, waiting: null }]
 }
 
 async function failedConditions(

@@ -42,6 +42,7 @@ import {
   runningReport,
   withoutSetReport,
 } from '../generations/gate-report.js'
+import { generationEnded } from '../generations/switch.js'
 import { failRun, planRun, QUESTIONS_AT_ONCE, workOn } from '../golden/run.js'
 import { type Attempt, attempt } from '../search/asked.js'
 import { openQueryCache } from '../search/cache.js'
@@ -138,12 +139,7 @@ async function requireRow({ db }: Pick<Deps, 'db'>, domain: Domain, id: string):
 
 async function requireOther(deps: Deps, domain: Domain, id: string): Promise<GenerationRow> {
   const row = await requireRow(deps, domain, id)
-  if (row.state === 'ending' || row.state === 'ended') {
-    throw new CodedError('GENERATION_ENDED', `Generation ${id} has ended: nothing of it is left to search`, {
-      hint: `GET /v1/domains/${domain.name}/generations lists those that are there`,
-      details: { id },
-    })
-  }
+  if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   if (row.id !== domain.generationId) return row
   throw new CodedError('SAME_GENERATION', `Generation ${id} is the live one: it is what others are held to`, {
     hint: 'Name the one that is to take over',

@@ -44,6 +44,7 @@ import {
   planRun,
   QUESTIONS_AT_ONCE,
   type Run,
+  type RunPurpose,
   type RunWishes,
   workOn,
 } from '../golden/run.js'
@@ -192,7 +193,11 @@ export const clearGolden = ({ db }: Deps, domain: Domain): Promise<number> => cl
  * @throws CodedError GOLDEN_EMPTY, UNKNOWN_DOMAIN, those of `decideRetrieval`, and what the engine throws: the run has
  * failed then
  */
-export async function startRun(deps: RunDeps, domain: Domain, wishes: RunWishes): Promise<Run> {
+export async function startRun(
+  deps: RunDeps,
+  domain: Domain,
+  wishes: RunWishes & { readonly purpose?: RunPurpose | undefined },
+): Promise<Run> {
   const given = planRun(deps, domain, wishes)
   await requireQuestions(deps, domain)
   const row = await insertRun(deps.db, given)

@@ -36,12 +36,26 @@ const CHUNKS_A_WRITE = 256
 /** How often it looks whether its ingestion was cancelled. */
 const LOOK_MS = 1_000
 
+/** Another generation became live while it prepared for the one before. */
+const SWITCHED = 'switched'
+/** How often it begins anew for that: a domain is not switched all the time, and the sweep brings the range back. */
+const SWITCHES_MAX = 5
+
 /**
  * Cleans, chunks and compares the documents of a range, and puts new texts into pending. A document that
- * cannot be prepared fails alone. Returns how many texts are new.
+ * cannot be prepared fails alone. Where another generation becomes live meanwhile, the rest is prepared for that one.
+ * Returns how many texts are new.
  * @throws CodedError PREPARE_CRASHED (retryable): the documents are free again when their time is up
  */
 export async function prepareRange(deps: Deps, range: DocumentRange): Promise<number> {
+  for (let n = 0; n < SWITCHES_MAX; n++) {
+    const added = await prepareLive(deps, range)
+    if (added !== SWITCHED) return added
+  }
+  return 0
+}
+
+async function prepareLive(deps: Deps, range: DocumentRange): Promise<number | typeof SWITCHED> {
   const ingestion = await getIngestion(deps.db, range.ingestionId)
   if (ingestion === undefined || ingestion.state !== 'running') return 0
   const domain = await findDomain(deps, ingestion.domain).catch((error: unknown) => {
@@ -54,17 +68,21 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
   let batch: PreparedDocument[] = []
   let failed: Failed[] = []
   let chunks = 0
+  let isSwitched = false
   const write = async () => {
-    if (failed.length > 0) await failDocuments(deps.db, failed)
+    if (failed.length > 0) await failDocuments(deps.db, domain.generationId, failed)
     failed = []
     if (batch.length === 0) return
     const to = { generationId: domain.generationId, ingestionId: range.ingestionId, ...deps.settings }
-    added += await storeChunks(deps.db, to, batch)
+    const stored = await storeChunks(deps.db, to, batch)
+    if (stored === undefined) isSwitched = true
+    else added += stored
     batch = []
     chunks = 0
   }
   let looked = performance.now()
-  const isCancelled = async () => {
+  const isOver = async () => {
+    if (isSwitched) return true
     if (performance.now() - looked <= LOOK_MS) return false
     looked = performance.now()
     return !(await isRunning(deps.db, range.ingestionId))
@@ -86,12 +104,12 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
     // What is here before what has to be fetched or read, and each of those written at once: none waits for a slow one.
     for (const document of claimed.filter((each) => !isToBeRead(each))) {
       // What is prepared is kept; what is not was cancelled with its ingestion.
-      if (await isCancelled()) break
+      if (await isOver()) break
       await take(await prepareOne(deps, domain, document), false)
     }
     await write()
     for (const some of groupsOf(claimed.filter(isToBeRead))) {
-      if (await isCancelled()) break
+      if (await isOver()) break
       const outcomes = await Promise.allSettled(some.map((document) => prepareOne(deps, domain, document)))
       for (const outcome of outcomes) if (outcome.status === 'fulfilled') await take(outcome.value, false)
       await write()
@@ -100,7 +118,7 @@ export async function prepareRange(deps: Deps, range: DocumentRange): Promise<nu
   } finally {
     clearInterval(beat)
   }
-  return added
+  return isSwitched ? SWITCHED : added
 }
 
 /** Pages that are fetched side by side: one that hangs holds up a few. Each may be in memory whole. */

@@ -5,6 +5,7 @@ import {
   type Db,
   type LayoutPart,
   noteFetched,
+  noteValidators,
   PART_BYTES,
   readFileParts,
   storeFile,
@@ -34,10 +35,21 @@ export interface FileReader {
 /** Fetches what is behind a URL. */
 export interface PageFetcher {
   /** @throws CodedError URL_… */
-  fetch(url: string): Promise<{
+  fetch(
+    url: string,
+    options?: {
+      readonly signal?: AbortSignal | undefined
+      /** Of an earlier answer: what is still so is `unchanged`, and has no bytes. */
+      readonly etag?: string | undefined
+      readonly lastModified?: string | undefined
+    },
+  ): Promise<{
     readonly bytes: Buffer
     readonly mediaType: string | null
     readonly name: string
+    readonly etag: string | null
+    readonly lastModified: string | null
+    readonly unchanged: boolean
   }>
 }
 
@@ -103,11 +115,15 @@ const titleOf = (title: string | null): string | null => {
 }
 
 async function fetchFile({ db, pages }: ReadDeps, document: ClaimedDocument): Promise<File> {
-  const { bytes, mediaType, name } = await pages.fetch(document.url ?? '')
+  const url = document.url ?? ''
+  const fetched = await pages.fetch(url)
+  const { bytes, mediaType, name } = fetched
   await db.transact(async (tx) => {
     const hash = createHash('sha256').update(bytes).digest()
     const mine = await noteFetched(tx, document, { name, type: mediaType, hash })
-    if (mine) await storeFile(tx, document.id, pieces(bytes))
+    if (!mine) return
+    await storeFile(tx, document.id, pieces(bytes))
+    await noteValidators(tx, { id: document.id, url }, fetched)
   })
   return { name, bytes, ...(mediaType === null ? {} : { mediaType }) }
 }

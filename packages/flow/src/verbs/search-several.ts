@@ -1,5 +1,6 @@
 import { CodedError } from '@millrace/errors'
 import type { Db, Lexical } from '@millrace/store'
+import { isGone, successorOf } from '../generations/live.js'
 import { fusionOf } from '../search/fusion.js'
 import { COLBERT } from '../search/rerank.js'
 import { type Domain, listDomains, unknownDomain } from './domains.js'
@@ -29,6 +30,22 @@ const AT_A_TIME = 4
  * @throws CodedError MODELS_DIFFER, BAD_FUSION, and those of `search`
  */
 export async function searchSeveral(
+  deps: Parameters<typeof search>[0],
+  domains: readonly Domain[],
+  request: SearchRequest,
+): Promise<SeveralResult> {
+  try {
+    return await searchAll(deps, domains, request)
+  } catch (error) {
+    if (!isGone(error)) throw error
+    const now = await Promise.all(domains.map((domain) => successorOf(deps, domain)))
+    if (now.every((domain) => domain === undefined)) throw error
+    const names = domains.map(({ name }) => name)
+    return searchAll(deps, await findDomains(deps, names), request)
+  }
+}
+
+async function searchAll(
   deps: Parameters<typeof search>[0],
   domains: readonly Domain[],
   request: SearchRequest,

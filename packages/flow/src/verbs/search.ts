@@ -1,6 +1,7 @@
 import { type Engine, type Level, levelOf, type Priority } from '@millrace/embed'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { type Db, type FoundHit, findHits, readFilter, type SearchMode, whyNothing } from '@millrace/store'
+import { isGone, successorOf } from '../generations/live.js'
 import { type Asked, beginReading, goOnReading, type Reading } from '../search/asked.js'
 import type { StaleThreshold } from '../search/bands.js'
 import type { QueryCache } from '../search/cache.js'
@@ -11,7 +12,7 @@ import type { QueryLog } from '../search/log.js'
 import { type Plan, planOf } from '../search/plan.js'
 import { fuseHits, type Rerank, rerankHits } from '../search/rerank.js'
 import { leastFor, SCORE_KINDS, type ScoreKind, type Scores } from '../search/scores.js'
-import { type Domain, nameAt } from './domains.js'
+import { type Domain, findDomainAt, nameAt } from './domains.js'
 
 interface Deps {
   readonly db: Db
@@ -66,6 +67,8 @@ export interface Warning {
 
 export interface SearchResult {
   readonly hits: readonly SearchHit[]
+  /** The generation that was searched. */
+  readonly generation: string
   readonly model: string
   readonly mode: SearchMode
   readonly rankedBy: ScoreKind
@@ -132,7 +135,42 @@ export async function searchNamed(
   if (shared !== undefined) await checkShared(deps, domain, shared)
   const reading =
     begun === undefined ? beginReading(deps, domain, requests) : goOnReading(deps, domain, requests, begun)
-  return { domain, outcomes: await searchRead(deps, reading) }
+  return searchLive(deps, reading, requests)
+}
+
+/** On the generation that was looked up; where that has ended by now, all of it anew on the one that is live. */
+async function searchLive(
+  deps: Deps,
+  reading: Reading,
+  requests: readonly SearchRequest[],
+): Promise<Searched> {
+  const { domain } = reading
+  const first = await searchRead(deps, reading).catch((error: unknown) => ({ broken: error }))
+  const errors =
+    'broken' in first
+      ? [first.broken]
+      : first.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []))
+  const now = errors.some(isGone) ? await successorOf(deps, domain) : undefined
+  if (now !== undefined) {
+    return { domain: now, outcomes: await searchRead(deps, goOnReading(deps, now, requests, reading)) }
+  }
+  if ('broken' in first) throw first.broken
+  return { domain, outcomes: first }
+}
+
+/**
+ * The same on another generation of the domain than the live one, to try it.
+ * @throws CodedError UNKNOWN_GENERATION as well
+ */
+export async function searchGeneration(
+  deps: Deps,
+  { name, generation }: { readonly name: string; readonly generation: string },
+  requests: readonly SearchRequest[],
+  shared?: SearchOptions,
+): Promise<Searched> {
+  const domain = await findDomainAt(deps, name, generation)
+  if (shared !== undefined) await checkShared(deps, domain, shared)
+  return { domain, outcomes: await searchMany(deps, domain, requests) }
 }
 
 async function checkShared(deps: Deps, domain: Domain, shared: SearchOptions): Promise<void> {
@@ -203,7 +241,9 @@ async function run(
     level: levelFor(hit, plan),
   }))
   const ended = performance.now()
-  deps.queryLog?.note({
+  // Whoever tries a generation before its time asks nothing of the domain.
+  const queryLog = domain.generationState === 'live' ? deps.queryLog : undefined
+  queryLog?.note({
     domainId: domain.id,
     asked: asked.text ?? asked.vector ?? '',
     k: request.k,
@@ -222,6 +262,7 @@ async function run(
   })
   return {
     hits,
+    generation: String(domain.generationId),
     model: domain.model,
     mode,
     rankedBy,

@@ -12,6 +12,7 @@ import { CodedError } from '@millrace/errors'
 import { type Db, type Lexical, weighQuery } from '@millrace/store'
 import { CLEANING_DEFAULTS } from '@millrace/text'
 import { isExternal, needsVectors } from '../external.js'
+import { askLive } from '../generations/live.js'
 import { lateScore } from '../search/late.js'
 import {
   alike,
@@ -75,11 +76,21 @@ type By = { readonly domain: Domain } | { readonly model: string }
  * How near two texts are, with the domain's model, cleaning and levels, else those of `model`.
  * @throws CodedError MISSING_TEXT when one of them is blank, DOMAIN_NEEDS_VECTORS
  */
-export async function similarity(
+export const similarity = (
   deps: Deps,
   texts: { readonly a: string; readonly b: string },
   by: By,
   { explain = false }: { readonly explain?: boolean | undefined } = {},
+): Promise<Similarity> =>
+  'domain' in by
+    ? askLive(deps, by.domain, (domain) => compareTexts(deps, texts, { domain }, explain))
+    : compareTexts(deps, texts, by, explain)
+
+async function compareTexts(
+  deps: Deps,
+  texts: { readonly a: string; readonly b: string },
+  by: By,
+  explain: boolean,
 ): Promise<Similarity> {
   if ('domain' in by && isExternal(by.domain)) {
     throw needsVectors(by.domain.name, 'Leave domain out, or name one with a model')

@@ -9,6 +9,7 @@ import {
   type FailedGroup,
   type IndexState,
   indexStates,
+  listAlarms,
   listDomains,
   listFailed,
   listRunning,
@@ -16,7 +17,9 @@ import {
   NO_DOCUMENTS,
   type Outlook,
   outlook,
+  type ScheduleAlarm,
 } from '@millrace/store'
+import { type Besides, besidesOf, NO_BESIDES } from '../generations/besides.js'
 import { withinMs } from '../limit.js'
 import type { QueueDepth, Queues } from '../queue.js'
 import { type Ingestion, withReasons } from './ingestions.js'
@@ -44,6 +47,8 @@ export interface Status {
   readonly memory: { readonly rssBytes: number }
   /** Documents that failed, grouped by why. */
   readonly failed: readonly FailedGroup[]
+  /** Schedules whose last run found something wrong, or failed. */
+  readonly alarms: readonly ScheduleAlarm[]
   /** How many run; `ingestions` has the oldest INGESTIONS_MAX. */
   readonly running: number
   readonly ingestions: readonly Ingestion[]
@@ -53,6 +58,8 @@ export interface Status {
     readonly threshold: number | null
     readonly documents: DocumentCounts
     readonly index: IndexState
+    readonly building: Besides['building']
+    readonly retired: Besides['retired']
   }[]
 }
 
@@ -84,22 +91,22 @@ export interface StatusDeps {
 
 export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Status> {
   const depths = withinMs(QUEUE_MS, queues.depths()).catch(() => [])
-  const [workers, left, ahead, failed, running, rows, domains, indexes] = await Promise.all([
+  const [workers, left, ahead, failed, alarms, running, rows, domains, indexes] = await Promise.all([
     listWorkers(db),
     backlog(db),
     outlook(db),
     listFailed(db, { looked: FAILED_LOOKED_AT, limit: FAILED_GROUPS }),
+    listAlarms(db),
     countRunning(db),
     listRunning(db, INGESTIONS_MAX),
     listDomains(db),
     indexStates(db),
   ])
-  const [ingestions, counts] = await Promise.all([
+  const domainIds = domains.map((domain) => domain.id)
+  const [ingestions, counts, besides] = await Promise.all([
     withReasons(db, rows),
-    countDocuments(
-      db,
-      domains.map((domain) => domain.id),
-    ),
+    countDocuments(db, domainIds),
+    besidesOf(db, domainIds),
   ])
   return {
     workers: workers.map(({ startedAt, tokensPerSecond, lastSeenSeconds, ...worker }) => ({
@@ -121,6 +128,7 @@ export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Sta
     }),
     memory: { rssBytes: process.memoryUsage.rss() },
     failed,
+    alarms,
     running,
     ingestions,
     domains: domains.map(({ id, name, model, threshold }) => ({
@@ -129,6 +137,7 @@ export async function getStatus({ db, engine, queues }: StatusDeps): Promise<Sta
       threshold,
       documents: counts.get(id) ?? NO_DOCUMENTS,
       index: indexes.get(id) ?? { state: 'none' },
+      ...(besides.get(id) ?? NO_BESIDES),
     })),
   }
 }

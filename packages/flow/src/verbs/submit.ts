@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError, codeOf } from '@millrace/errors'
 import {
   abandonIngestion,
@@ -5,6 +6,8 @@ import {
   countRejections,
   type Db,
   insertIngestion,
+  isDomainHeldBack,
+  keepLive,
   type NewDocument,
   type RejectionCount,
   rangesOf,
@@ -102,14 +105,16 @@ export async function submitDocuments(
     externalDims(domain),
   )
   if (accepted.length === 0) throw noDocuments(rejected, given.length)
+  await untilTaken(deps.db, domain)
   const written = await deps.db.transact(async (tx) => {
     const ingestion = await insertIngestion(tx, domain.id, { ...options, openSeconds: null })
     if (ingestion === undefined) throw unknownDomain(domain.name)
+    const generationId = await takesVectors(tx, domain)
     const to = { domainId: domain.id, ingestionId: ingestion, ...options, tracked: options.sync !== null }
     const ids: (readonly number[])[] = []
     for (const slice of slices(accepted)) {
       const upserted = await upsertDocuments(tx, { ...to, ...deps.settings }, slice)
-      ids.push(await toPrepare(tx, domain, ingestion, slice, upserted))
+      ids.push(await toPrepare(tx, { ...domain, generationId }, ingestion, slice, upserted))
     }
     await addRejections(tx, ingestion, countRejections(rejected))
     await sealIngestion(tx, ingestion)
@@ -150,9 +155,10 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
   ) => {
     const id = ingestion ?? (await insertIngestion(tx, domain.id, { ...options, openSeconds: OPEN_SECONDS }))
     if (id === undefined) throw unknownDomain(domain.name)
+    const generationId = await takesVectors(tx, domain)
     const to = { domainId: domain.id, ingestionId: id, ...options, tracked: true, ...deps.settings }
     const upserted = await upsertDocuments(tx, to, documents)
-    const ids = await toPrepare(tx, domain, id, documents, upserted)
+    const ids = await toPrepare(tx, { ...domain, generationId }, id, documents, upserted)
     for (const document of documents) {
       const row = upserted.written.get(document.externalId)
       if (document.file !== null && row !== undefined && bytes !== undefined) {
@@ -184,6 +190,7 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
         return
       }
       const rejected = countRejections(sorted.rejected, early)
+      await untilTaken(deps.db, domain)
       const written = await deps.db
         .transact((tx) => write(tx, sorted.accepted, rejected, bytes))
         .catch((error: unknown) => {
@@ -206,6 +213,28 @@ export function openSubmission(deps: Deps, domain: Target, options: SubmitOption
       if (ingestion !== undefined) await abandonIngestion(deps.db, ingestion, reason, given)
     },
   }
+}
+
+/**
+ * The generation that vectors of one's own are kept in, which stays live until the end: before the documents are written,
+ * as whoever switches takes them. Of texts it does not matter: they are prepared for whichever is live then.
+ */
+async function takesVectors(tx: Tx, domain: Target): Promise<number> {
+  if (externalDims(domain) === null) return domain.generationId
+  const live = await keepLive(tx, domain.id)
+  if (live === undefined) throw unknownDomain(domain.name)
+  return live
+}
+
+/** How often, and how long at most, whoever brings vectors waits for a switch to come. */
+const HELD_MS = 50
+const HELD_MS_MAX = 20_000
+
+/** While another generation is about to take over, so that it is not behind on what is only copied to it. */
+async function untilTaken(db: Db, domain: Target): Promise<void> {
+  if (externalDims(domain) === null) return
+  const end = performance.now() + HELD_MS_MAX
+  while (performance.now() < end && (await isDomainHeldBack(db, domain.id))) await sleep(HELD_MS)
 }
 
 /** What a worker has to prepare: nothing where documents bring their vectors, which are kept at once. */

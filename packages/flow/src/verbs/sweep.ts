@@ -4,6 +4,7 @@ import {
   forgetQueries,
   forgetSeen,
   listLeases,
+  recheckBeside,
   recheckDocuments,
   reclaimDocuments,
   refreshTermCounts,
@@ -50,7 +51,8 @@ export async function sweepOnce({ db, queues, settings }: Deps): Promise<Swept |
   const ranges = await reclaim(db, queues, settings.ownedSeconds)
   const leases = await listLeases(db, settings.sweepSeconds)
   await queues.addEmbed(leases)
-  const rechecked = await recheckDocuments(db, settings.ownedSeconds)
+  const { ownedSeconds } = settings
+  const rechecked = (await recheckDocuments(db, ownedSeconds)) + (await recheckBeside(db, ownedSeconds))
   const orphans = await sweepOrphans(db, ORPHAN_SECONDS)
   await forgetSeen(db)
   await forgetQueries(db, settings.queryLogDays)

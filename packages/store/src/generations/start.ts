@@ -29,17 +29,17 @@ export interface NewGeneration {
   /** Only those of documents published since. Default all. */
   readonly copiesSince?: Date | null
   /** Default 0.5. */
-  readonly weight?: number
+  readonly weight?: number | undefined
   /** Default false. */
-  readonly switchWhenBuilt?: boolean
+  readonly switchWhenBuilt?: boolean | undefined
   /** Default a day. */
-  readonly soakSeconds?: number
+  readonly soakSeconds?: number | undefined
   /** Default false. */
-  readonly keepUpToDate?: boolean
+  readonly keepUpToDate?: boolean | undefined
   /** Default confirm. */
-  readonly thresholds?: ThresholdPolicy
+  readonly thresholds?: ThresholdPolicy | undefined
   /** Default none. */
-  readonly gate?: Readonly<Record<string, unknown>>
+  readonly gate?: Readonly<Record<string, unknown>> | undefined
 }
 
 /**
@@ -53,7 +53,7 @@ export function insertGeneration(
 ): Promise<GenerationRow | 'exists' | 'moved' | undefined> {
   return db.transact(async (tx) => {
     const held = await tx.query<{ id: number; state: GenerationState }>(
-      'select id, state from millrace.generations where domain_id = $1 order by id for update',
+      `select id, state from millrace.generations where domain_id = $1 order by state <> 'live', id for update`,
       [given.domainId],
     )
     if (held.length === 0) return undefined

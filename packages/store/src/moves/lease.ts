@@ -24,9 +24,8 @@ export interface ImportedDomain extends Omit<NewDomain, 'threshold' | 'levels' |
 export function beginImport(db: Db, given: ImportedDomain): Promise<StartedImport | undefined> {
   return db.transact(async (tx) => {
     const { bands, ...domain } = given
-    const made = await makeDomain(tx, { ...domain, threshold: null, levels: [] }, 'importing')
+    const made = await makeDomain(tx, domain, 'importing')
     if (made === undefined) return undefined
-    await tx.query('delete from millrace.bands where domain_id = $1', [made.id])
     if (bands.length > 0) await setBands(tx, made.id, bands)
     const ingestion = one(
       await tx.query<{ id: number }>('insert into millrace.ingestions (domain_id) values ($1) returning id', [

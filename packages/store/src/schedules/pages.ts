@@ -7,6 +7,11 @@ export interface Validators {
   readonly lastModified: string | null
 }
 
+/** Longer ones are not kept: the page is fetched whole then. */
+const CHARS_MAX = 1_000
+const kept = (value: string | null): string | null =>
+  value !== null && value.length <= CHARS_MAX && !value.includes('\0') ? value : null
+
 /** Keeps what a server said; nothing when the document is gone or has another URL by now. */
 export async function noteValidators(
   on: Session,
@@ -18,7 +23,7 @@ export async function noteValidators(
      select d.id, d.url, $3, $4 from millrace.documents d where d.id = $1 and d.url = $2
      on conflict (document_id) do update set
        url = excluded.url, etag = excluded.etag, last_modified = excluded.last_modified, checked_at = now()`,
-    [page.id, page.url, etag, lastModified],
+    [page.id, page.url, kept(etag), kept(lastModified)],
   )
 }
 

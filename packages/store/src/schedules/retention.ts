@@ -1,5 +1,6 @@
 import type { Db } from '../connect.js'
-import { markOrphans } from '../vectors.js'
+import { removeDocuments } from '../documents.js'
+import { keepGenerations } from '../generations/hold.js'
 
 export interface OldDocuments {
   /** Those of before this moment; a date of metadata is compared by its day, in UTC. */
@@ -11,6 +12,7 @@ export interface OldDocuments {
 /** Deletes documents that are old and not at work, at most `limit`; returns how many. */
 export function deleteOld(db: Db, domainId: number, old: OldDocuments, limit: number): Promise<number> {
   return db.transact(async (tx) => {
+    const kept = await keepGenerations(tx, domainId)
     const condition =
       old.field === null
         ? 'updated_at < $3::timestamptz and $4::text is null'
@@ -23,13 +25,7 @@ export function deleteOld(db: Db, domainId: number, old: OldDocuments, limit: nu
     )
     const ids = rows.map(({ id }) => id)
     if (ids.length === 0) return 0
-    const used = await tx.query<{ generation_id: number; hashes: Buffer[] }>(
-      `select generation_id, array_agg(distinct text_hash) as hashes
-       from millrace.chunks where document_id = any($1) group by 1`,
-      [ids],
-    )
-    await tx.query('delete from millrace.documents where id = any($1)', [ids])
-    for (const { generation_id, hashes } of used) await markOrphans(tx, generation_id, hashes)
+    await removeDocuments(tx, kept, ids)
     return ids.length
   })
 }

@@ -154,21 +154,32 @@ const valuesOf = (given: Omit<NewSchedule, 'name' | 'nextAt' | 'createdAt'>) => 
   given.tokensAnHour,
 ]
 
-/** False when it is gone. */
+/**
+ * False when it is gone. A run at work looks anew at its limits, and ends at its next step where something `other` is to
+ * be done: how far it has come says nothing about that.
+ */
 export async function updateSchedule(
   db: Db,
   id: number,
-  given: Omit<NewSchedule, 'createdAt'>,
+  given: Omit<NewSchedule, 'createdAt'> & { readonly other: boolean },
 ): Promise<boolean | Refused> {
   try {
-    const rows = await db.query(
-      `update millrace.schedules set
-         name = $2, domain_id = $3, action = $4, cron = $5, every_seconds = $6, time_zone = $7, paused = $8, opens = $9,
-         tokens_an_hour = $10, next_at = $11, updated_at = now()
-       where id = $1 returning 1`,
-      [id, given.name, ...valuesOf(given), given.nextAt],
-    )
-    return rows.length > 0
+    return await db.transact(async (tx) => {
+      const rows = await tx.query(
+        `update millrace.schedules set
+           name = $2, domain_id = $3, action = $4, cron = $5, every_seconds = $6, time_zone = $7, paused = $8,
+           opens = $9, tokens_an_hour = $10, next_at = $11, updated_at = now()
+         where id = $1 returning 1`,
+        [id, given.name, ...valuesOf(given), given.nextAt],
+      )
+      await tx.query(
+        `update millrace.schedule_runs set stopping = stopping or $2,
+           held_until = case when held_by in ('window', 'tokens') or $2 then null else held_until end
+         where schedule_id = $1 and outcome is null`,
+        [id, given.other],
+      )
+      return rows.length > 0
+    })
   } catch (error) {
     return refused(error)
   }

@@ -31,6 +31,8 @@ export async function claimScheduleRun(
   db: Db,
   by: { readonly owner: string; readonly seconds: number; readonly now: Date },
 ): Promise<OwnedScheduleRun | undefined> {
+  const open = await db.query('select 1 from millrace.schedule_runs where outcome is null limit 1')
+  if (open.length === 0) return undefined
   return db.transact(async (tx) => {
     const dead = await tx.query<{ scheduleId: number }>(
       `update millrace.schedule_runs set

@@ -1,4 +1,3 @@
-import { toSql } from 'pgvector'
 import {
   bits as bitsEncoding,
   type Column,
@@ -58,11 +57,15 @@ export interface FormColumn extends Column<Stored> {
   readonly cast: readonly string[]
 }
 
+/** As pgvector reads it; the sign of a zero too, which a number loses where it becomes a text. */
+const numbersText = (values: Float32Array): string =>
+  `[${Array.from(values, (value) => (Object.is(value, -0) ? '-0' : value)).join(',')}]`
+
 const full = (dims: number): FormColumn => ({
   ...column('embedding', vectorEncoding, ({ embedding }: Stored) => embedding),
   type: `vector(${dims})`,
   bytes: 8 + 4 * dims,
-  text: ({ embedding }) => toSql(Array.from(embedding)),
+  text: ({ embedding }) => numbersText(embedding),
   cast: ['vector'],
 })
 
@@ -70,7 +73,7 @@ const half = (dims: number): FormColumn => ({
   ...column('embedding', halfvec, ({ embedding }: Stored) => embedding),
   type: `halfvec(${dims})`,
   bytes: 8 + 2 * dims,
-  text: ({ embedding }) => toSql(Array.from(embedding)),
+  text: ({ embedding }) => numbersText(embedding),
   cast: ['halfvec'],
 })
 

@@ -1,0 +1,195 @@
+import type { Gate, Generation, GenerationPlan, Switched } from './generations-contract.js'
+import { printable, table } from './table.js'
+import { count, duration } from './words.js'
+
+/** Bytes in the largest unit that leaves a number above 1. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let at = 0
+  let left = value
+  while (left >= 1_000 && at < units.length - 1) {
+    left /= 1_000
+    at++
+  }
+  return `${at === 0 ? left : left.toFixed(left < 10 ? 1 : 0)} ${units[at]}`
+}
+
+export function showGenerations(domain: string, generations: readonly Generation[]): string {
+  if (generations.length === 0) return `${domain} has no generation\n`
+  return table([
+    ['id', 'state', 'model', 'storage', 'documents', 'copied', 'embedded', 'since'],
+    ...generations.map((one) => [
+      one.id,
+      stateOf(one),
+      one.model,
+      one.storage,
+      documentsOf(one),
+      count(one.copied),
+      count(one.embedded),
+      (one.endedAt ?? one.retiredAt ?? one.liveSince ?? one.startedAt ?? one.createdAt).slice(0, 16),
+    ]),
+  ])
+}
+
+/** building (embedding, paused); retired until …; ended (soaked). */
+function stateOf({ state, phase, paused, dropAt, endedBy }: Generation): string {
+  if (state === 'retired' && dropAt !== null) return `retired until ${dropAt.slice(0, 16)}`
+  const more = [phase, paused && phase !== null ? 'paused' : null, endedBy].filter((part) => part !== null)
+  return more.length === 0 ? state : `${state} (${more.join(', ')})`
+}
+
+const documentsOf = ({ documents }: Generation): string => {
+  if (documents === null) return ''
+  const failed = documents.failed === 0 ? '' : `, ${count(documents.failed)} failed`
+  return `${count(documents.ready)} of ${count(documents.total)}${failed}`
+}
+
+/** Beside a bar or alone: what a build has done, its rate, the time left. */
+export function buildNotes(generation: Generation): string[] {
+  const { phase, copied, embedded, tokensPerSecond, etaSeconds, documents, paused } = generation
+  const failed = documents?.failed ?? 0
+  return [
+    paused ? 'paused' : (phase ?? generation.state),
+    copied > 0 ? `${count(copied)} copied` : '',
+    `${count(embedded)} embedded`,
+    tokensPerSecond !== null && tokensPerSecond > 0 ? `${count(Math.round(tokensPerSecond))} tokens/s` : '',
+    etaSeconds !== null && etaSeconds > 0 ? `${duration(etaSeconds)} left` : '',
+    failed > 0 ? `${count(failed)} failed` : '',
+  ].filter((note) => note !== '')
+}
+
+export function showGeneration(generation: Generation): string {
+  const { id, domain, recipe, errors, error, documents } = generation
+  const chunking = recipe.chunking as { kind?: string; size?: number; overlap?: number } | undefined
+  const rows = [
+    ['model', `${generation.model}, ${count(generation.dims, 'dimension')}`],
+    ...(chunking === undefined
+      ? []
+      : [['chunks', `${chunking.kind}, ${chunking.size} tokens, overlap ${chunking.overlap}`]]),
+    ['kept', `${generation.outputs.join(', ')} as ${generation.storage}`],
+    [
+      'index',
+      `m ${generation.index.m}, efConstruction ${generation.index.efConstruction}${generation.index.ready ? '' : ' (none yet)'}`,
+    ],
+    ...(documents === null ? [] : [['documents', documentLine(documents)]]),
+    [
+      'texts',
+      `${count(generation.copied)} copied, ${count(generation.embedded)} embedded (${count(generation.tokensEmbedded, 'token')})`,
+    ],
+    ...buildRows(generation),
+    ...datesOf(generation),
+  ]
+  return [
+    `${domain}: generation ${id} is ${stateOf(generation)}\n`,
+    table(rows.map(([name = '', value = '']) => [`  ${name}`, value])),
+    error === null ? '' : `  cannot go on: ${printable(`${error.code}: ${error.message}`)}\n`,
+    ...errors.map(
+      ({ code, count: failed, example }) =>
+        `  ${count(failed, 'document')} failed with ${code}, e.g. ${printable(`${example.document}: ${example.message}`)}\n`,
+    ),
+  ].join('')
+}
+
+const documentLine = (documents: NonNullable<Generation['documents']>): string =>
+  [
+    `${count(documents.ready)} of ${count(documents.total)} ready`,
+    ...(['waiting', 'preparing', 'embedding', 'failed'] as const).flatMap((state) =>
+      documents[state] === 0 ? [] : [`${count(documents[state])} ${state}`],
+    ),
+  ].join(', ')
+
+function buildRows(generation: Generation): string[][] {
+  if (generation.state !== 'building') return []
+  const { weight, tokensPerSecond, etaSeconds } = generation
+  const speed = [
+    `weight ${weight}`,
+    ...(tokensPerSecond === null ? [] : [`${count(Math.round(tokensPerSecond))} tokens/s`]),
+    ...(etaSeconds === null || etaSeconds === 0 ? [] : [`${duration(etaSeconds)} left`]),
+  ]
+  const stays = `${duration(generation.soakSeconds)}${generation.keepUpToDate ? ', kept up to date' : ''}`
+  return [
+    ['build', speed.join(', ')],
+    ['switch', generation.switch === 'built' ? 'by itself once it is built' : 'by hand'],
+    ['the old one', `stays ${stays}`],
+    ['thresholds', generation.thresholds],
+  ]
+}
+
+const datesOf = (generation: Generation): string[][] =>
+  (
+    [
+      ['begun', generation.startedAt ?? generation.createdAt],
+      ['built', generation.builtAt],
+      ['live since', generation.state === 'live' ? generation.liveSince : null],
+      ['retired', generation.retiredAt],
+      ['goes', generation.state === 'retired' ? generation.dropAt : null],
+      ['ended', generation.endedAt],
+    ] as const
+  ).flatMap(([name, at]) => (at === null ? [] : [[name, at]]))
+
+export function showPlan(domain: string, plan: GenerationPlan): string {
+  const { documents, chunks, tokens, hours, speed, sampled, changes, adapted } = plan
+  return [
+    `${domain}: another generation, for a change of ${changes.join(', ')}\n`,
+    table([
+      ['  documents', count(documents)],
+      [
+        '  chunks',
+        `${count(chunks.total)}: ${count(chunks.copied)} copied, ${count(chunks.embedded)} embedded`,
+      ],
+      ['  tokens', `${count(tokens.total)}: ${count(tokens.embedded)} to embed`],
+      ['  time', timeOf(hours, speed)],
+      ['  on disk', `${bytes(plan.bytes)} beside the live one, about`],
+    ]),
+    sampled === null ? '' : `  an estimate: ${count(sampled, 'document')} stand for all\n`,
+    plan.exact ? '' : '  what is copied are codes of a coarser form: --no-copy computes them anew\n',
+    ...adapted.map(
+      ({ field, from, to }) => `  ${field} becomes ${to} instead of ${from}: the model takes no more\n`,
+    ),
+  ].join('')
+}
+
+function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {
+  if (hours === 0) return 'nothing to embed'
+  if (hours === null || speed === null) return 'not known: nothing was embedded here yet'
+  const by = `${count(Math.round(speed.tokensPerSecond))} tokens/s, measured with ${speed.of === 'this model' ? 'this' : 'another'} model`
+  return `${duration(hours * 3_600)} at ${by}`
+}
+
+export function showSwitched({ domain, live, retired, again, behind }: Switched): string {
+  if (retired === null) return `${domain}: generation ${live} is live already\n`
+  return [
+    `${domain}: generation ${live} is live, ${retired} stays for its soak time\n`,
+    again === 0 ? '' : `${count(again, 'document')} on the way: prepared again for it\n`,
+    behind === 0 ? '' : `${count(behind, 'document')} came while it was not live: received again\n`,
+  ].join('')
+}
+
+/** What came of a gate: a sentence, the figures side by side, and the questions that got worse. */
+export function showGate({ settings, report }: Gate, language: 'en' | 'zh'): string {
+  if (report === null) return 'the gate never ran: millrace generations gate runs it\n'
+  const { golden, passed, sentence } = report
+  const figure = (value: number | undefined) => (value === undefined ? '' : value.toFixed(4))
+  return [
+    `${passed ? 'passed' : 'refused'}: ${printable(sentence[language])}\n`,
+    golden === null || golden.live === null
+      ? ''
+      : table([
+          ['', `generation ${report.live}`, `generation ${report.other}`, ''],
+          ...Object.entries(golden.live).map(([name, value]) => [
+            name,
+            figure(value),
+            figure(golden.other?.[name]),
+            golden.failed.includes(name) ? `worse by more than ${settings.margin}` : '',
+          ]),
+        ]),
+    golden === null || golden.worse.total === 0
+      ? ''
+      : `${count(golden.worse.total, 'question')} got worse:\n${table(
+          golden.worse.first.map(({ question, live, other }) => [
+            `  ${question}`,
+            `${live.rank ?? 'not found'} -> ${other.rank ?? 'not found'}`,
+          ]),
+        )}`,
+  ].join('')
+}

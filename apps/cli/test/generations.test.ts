@@ -1,0 +1,116 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  cancelledSchema,
+  generationPlanSchema,
+  generationSchema,
+  generationsSchema,
+  switchedSchema,
+} from 'millrace/generations-contract'
+import { seconds } from 'millrace/numbers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { backends } from '../../../test/support/backends.js'
+import { openWorld, type World } from '../../../test/support/world.js'
+import { millrace } from './command.js'
+
+const DAY = 86_400
+
+test('a time is seconds, or a number with a unit', () => {
+  const read = seconds(7 * DAY)
+  expect(['90', '90s', '10m', '2h', '7d', '0'].map(read)).toEqual([90, 90, 600, 7_200, 7 * DAY, 0])
+  for (const wrong of ['', 'd', '-1', '1.5h', '8d', '1w', '1 d', '9999999999']) {
+    expect(() => read(wrong)).toThrow('7 days at most')
+  }
+})
+
+describe('millrace generations', () => {
+  let world: World
+  let folder: string
+  beforeAll(async () => {
+    const [embedded] = backends()
+    if (embedded === undefined) throw new Error('there is no backend')
+    world = await openWorld(embedded)
+    folder = await mkdtemp(join(tmpdir(), 'millrace-generations-'))
+    const subjects = ['bread', 'coins', 'whales', 'chess', 'glass', 'rivers']
+    await Promise.all(
+      subjects.map((subject) =>
+        writeFile(join(folder, `${subject}.md`), `# About ${subject}\n\nMuch can be said of ${subject}.\n`),
+      ),
+    )
+    await run('ingest', folder, '--domain', 'notes', '--create')
+  })
+  afterAll(async () => {
+    await world?.close()
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  })
+
+  const run = (...args: string[]) => millrace(args, { MILLRACE_URL: world.url })
+  const generations = (...args: string[]) => run('generations', ...args)
+  async function json(...args: string[]): Promise<unknown> {
+    const { code, out, err } = await generations(...args, '--json')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    return JSON.parse(out)
+  }
+
+  test('a plan says what it would take; nothing is written', async () => {
+    const { code, out, err } = await generations('start', 'notes', '--storage', 'half', '--dry-run')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toMatch(/^notes: another generation, for a change of storage\n {2}documents +6\n/)
+    expect(out).toContain('6: 6 copied, 0 embedded')
+    expect(out).toContain('nothing to embed')
+    const plan = generationPlanSchema.parse(await json('start', 'notes', '--size', '64', '--dry-run'))
+    expect(plan.changes).toEqual(['chunking'])
+    expect(generationsSchema.shape.generations.parse(await json('list', 'notes'))).toHaveLength(1)
+  })
+
+  test('without an id it is the one that is being built; where there is none, that is said', async () => {
+    for (const command of ['show', 'pause', 'cancel', 'switch', 'gate', 'watch', 'thresholds']) {
+      const { code, err } = await generations(command, 'notes')
+      expect([command, code]).toEqual([command, 1])
+      expect(err).toContain('NOTHING_IS_BUILT: No generation of "notes" is being built')
+    }
+  })
+
+  test('what would change nothing, and what is no option, is refused', async () => {
+    const same = await generations('start', 'notes', '--storage', 'full')
+    expect(same.code).toBe(1)
+    expect(same.err).toContain('NOTHING_CHANGES')
+    const late = await generations('start', 'notes', '--soak', '2y')
+    expect(late.err).toContain('It must be seconds, or such as 10m, 2h or 1d, 365 days at most.')
+    const moment = await generations('start', 'notes', '--copy-since', 'yesterday')
+    expect(moment.err).toContain('INVALID_REQUEST: --copy-since')
+  })
+
+  test('it is built, switched to, rolled back from, and a cancelled one is history', async () => {
+    const built = generationSchema.parse(
+      await json('start', 'notes', '--model', 'bge-small-zh-v1.5', '--soak', '2h', '--wait'),
+    )
+    expect(built).toMatchObject({ state: 'building', phase: 'complete', soakSeconds: 7_200 })
+    const again = await generations('start', 'notes', '--storage', 'half')
+    expect(again.err).toContain(`GENERATION_EXISTS: Generation ${built.id} of "notes" is being built already`)
+    const changed = await generations('change', 'notes', '--weight', '2', '--keep-up-to-date')
+    expect(changed.out).toContain('weight 2')
+    expect(changed.out).toContain('stays 2 h, kept up to date')
+
+    const tried = await run('search', 'whales', '-d', 'notes', '--generation', built.id, '--json')
+    expect(JSON.parse(tried.out)).toMatchObject({ model: 'bge-small-zh-v1.5' })
+    const gate = await generations('gate', 'notes')
+    expect([0, 3]).toContain(gate.code)
+    expect(gate.out).toMatch(/^(passed|refused): /)
+
+    const switched = switchedSchema.parse(await json('switch', 'notes', '--force', 'a test'))
+    expect(switched.live).toBe(built.id)
+    const back = await generations('rollback', 'notes')
+    expect({ code: back.code, err: back.err }).toEqual({ code: 0, err: '' })
+    expect(back.out).toContain(`generation ${switched.retired} is live, ${built.id} stays for its soak time`)
+
+    await json('start', 'notes', '--size', '64')
+    const cancelled = cancelledSchema.parse(await json('cancel', 'notes'))
+    const { out } = await generations('list', 'notes')
+    expect(out).toMatch(new RegExp(`^${cancelled.id} +end(ing|ed) \\(cancelled\\)`, 'm'))
+    expect(out).toMatch(new RegExp(`^${built.id} +retired until `, 'm'))
+    const gone = await generations('switch', 'notes', cancelled.id)
+    expect(gone.code).toBe(1)
+  })
+})
