@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/order.js'
 
 // Tests import the packages by name, that is, what `npm run build` wrote: worker threads and child processes
 // load compiled files, so nothing else would test what ships.
@@ -17,27 +18,31 @@ const shared = {
   expect: { poll: { timeout: 15_000 } },
 }
 
+/** It holds as many connections as the API takes, and needs a process that nobody else waits for. */
+const APART = ['apps/api/test/door.test.ts']
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
           ...shared,
-          name: 'packages',
-          include: ['packages/*/test/**/*.test.ts', 'bench/test/**/*.test.ts'],
+          name: 'together',
+          include: [
+            'apps/*/test/**/*.test.ts',
+            'packages/*/test/**/*.test.ts',
+            'bench/test/**/*.test.ts',
+            'test/**/*.test.ts',
+          ],
+          exclude: APART,
           // The files share processes, so that what they import is loaded once in each and not once a file. A file
-          // leaves nothing behind: what it opened it closes.
+          // leaves nothing behind: what it opened it closes, and what it set it sets back.
           isolate: false,
         },
       },
-      {
-        test: {
-          ...shared,
-          name: 'whole',
-          include: ['apps/*/test/**/*.test.ts', 'test/**/*.test.ts'],
-        },
-      },
+      { test: { ...shared, name: 'apart', include: APART } },
     ],
   },
 })

@@ -31,7 +31,7 @@ import {
   syncSources,
 } from '@millrace/store'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { backends, type Place } from './support/backends.js'
+import { databases, type Place } from './support/backends.js'
 import { TEST_ENV } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
@@ -44,7 +44,8 @@ const log = openLog('silent', 'test')
 const engine = openEngine({ ...readSettings(TEST_ENV), log })
 afterAll(() => engine.close())
 
-for (const backend of backends()) {
+// What is prepared and leased is called here by hand: the queue has no part in it.
+for (const backend of databases()) {
   describe(`cancelling and resuming, ${backend.name}`, () => {
     const preparer = openPreparer(log)
     const reading = openReading(readSettings({}), log)

@@ -1,17 +1,20 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startApi as startApiHere } from '@millrace/api'
+import { openEngine } from '@millrace/embed'
+import { openBackends, openLog, readSettings } from '@millrace/flow'
 import { type Db, openDb } from '@millrace/store'
 import { Redis } from 'ioredis'
 import { openClient } from 'millrace'
 import { ingestionSchema, searchSchema, submissionSchema } from 'millrace/client'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { backends, type Place, servers } from './support/backends.js'
 import { type Program, startProgram } from './support/processes.js'
-import { until } from './support/world.js'
+import { TEST_ENV, until } from './support/world.js'
 
-// Processes that start and die one after another; a machine that is shared with others takes its time.
-vi.setConfig({ testTimeout: 180_000 })
+/** Processes that start and die one after another; a machine that is shared with others takes its time. */
+const PATIENT = { timeout: 180_000 }
 
 const API = 'apps/api/dist/main.js'
 const WORKER = 'apps/worker/dist/main.js'
@@ -39,9 +42,26 @@ const start = (path: string, env = {}) => {
 const startApi = async (path: string) => {
   const program = start(path)
   const { url } = await program.logged('the API listens')
-  return { program, client: openClient({ url: String(url), apiKey: undefined, language: 'en' }) }
+  return { program, client: clientOf(String(url)) }
 }
-type ApiClient = Awaited<ReturnType<typeof startApi>>['client']
+const clientOf = (url: string) => openClient({ url, apiKey: undefined, language: 'en' })
+type ApiClient = ReturnType<typeof clientOf>
+
+const log = openLog('silent', 'test')
+const engine = openEngine({ ...readSettings(TEST_ENV), log })
+afterAll(() => engine.close())
+const closers: (() => Promise<void>)[] = []
+/** The API in this process, for what is about workers: it starts in a fraction of the time. */
+const openApi = async (): Promise<ApiClient> => {
+  const settings = readSettings({ ...TEST_ENV, ...SMALL_LEASES, ...place.env })
+  const backends = await openBackends(settings, log)
+  const api = await startApiHere({ backends, engine, log }, settings)
+  closers.push(async () => {
+    await api.close()
+    await backends.close()
+  })
+  return clientOf(api.url)
+}
 
 const submitWork = async (client: ApiClient) => {
   await client.post('/v1/domains', { name: 'crash', chunking: { size: 64 } }, z.unknown())
@@ -49,6 +69,9 @@ const submitWork = async (client: ApiClient) => {
 }
 const look = (client: ApiClient, ingestion: string) =>
   client.get(`/v1/ingestions/${ingestion}`, ingestionSchema)
+/** The first texts are embedded, and most are not. */
+const begun = (client: ApiClient, ingestion: string) =>
+  until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined), 150_000)
 const ended = (client: ApiClient, ingestion: string) =>
   until(async () => {
     const now = await look(client, ingestion).catch(() => undefined)
@@ -57,6 +80,7 @@ const ended = (client: ApiClient, ingestion: string) =>
 
 afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.kill('SIGKILL')))
+  await Promise.all(closers.splice(0).map((close) => close()))
   await place.remove()
 })
 
@@ -83,7 +107,7 @@ async function expectExactlyOnce(db: Db): Promise<void> {
 
 const servers_ = servers()
 if (servers_ !== undefined) {
-  describe('crashes, Postgres and Redis', () => {
+  describe('crashes, Postgres and Redis', PATIENT, () => {
     let db: Db
     beforeEach(async () => {
       place = await servers_.open()
@@ -92,7 +116,7 @@ if (servers_ !== undefined) {
     })
 
     test('a document committed but never enqueued, since the API was killed, is embedded all the same', async () => {
-      const { client } = await startApi(API)
+      const client = await openApi()
       start(WORKER)
       await client.post('/v1/domains', { name: 'crash' }, z.unknown())
       const dying = startProgram('test/support/submit-and-die.mjs', place.env)
@@ -102,10 +126,10 @@ if (servers_ !== undefined) {
     })
 
     test('a worker killed in mid-batch: another one finishes, and each text is embedded once', async () => {
-      const { client } = await startApi(API)
+      const client = await openApi()
       const victim = start(WORKER)
       const ingestion = await submitWork(client)
-      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      await begun(client, ingestion)
       await victim.kill('SIGKILL')
       const half = await look(client, ingestion)
       expect(half.state).toBe('running')
@@ -152,10 +176,10 @@ if (servers_ !== undefined) {
     })
 
     test('Redis loses everything in the middle: the rows know, the sweep puts the jobs back', async () => {
-      const { client } = await startApi(API)
+      const client = await openApi()
       start(WORKER)
       const ingestion = await submitWork(client)
-      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      await begun(client, ingestion)
       const redis = new Redis(String(place.env.REDIS_URL))
       // FLUSHALL, of our own keys: other tests share this Redis.
       const keys = await redis.keys(`${place.env.QUEUE_PREFIX}:*`)
@@ -185,10 +209,10 @@ if (servers_ !== undefined) {
     })
 
     test('SIGTERM lets a worker finish what it holds; the rest waits for the next one', async () => {
-      const { client } = await startApi(API)
+      const client = await openApi()
       const first = start(WORKER)
       const ingestion = await submitWork(client)
-      await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+      await begun(client, ingestion)
       await first.kill('SIGTERM')
       expect(await first.ended).toBe(0)
       start(WORKER)
@@ -198,7 +222,7 @@ if (servers_ !== undefined) {
   })
 }
 
-describe('crashes, embedded', () => {
+describe('crashes, embedded', PATIENT, () => {
   beforeEach(async () => {
     const embedded = backends()[0]
     if (embedded === undefined) throw new Error('There is always an embedded backend')
@@ -208,7 +232,7 @@ describe('crashes, embedded', () => {
   test('killed with -9 in the middle of an ingestion, the next start goes on and loses nothing', async () => {
     const first = await startApi(STANDALONE)
     const ingestion = await submitWork(first.client)
-    await until(async () => ((await look(first.client, ingestion)).chunks.embedded > 0 ? true : undefined))
+    await begun(first.client, ingestion)
     await first.program.kill('SIGKILL')
     const second = await startApi(STANDALONE)
     expect(await ended(second.client, ingestion)).toMatchObject({
@@ -225,7 +249,7 @@ describe('crashes, embedded', () => {
   test('the database killed with -9 in the middle of an ingestion: it is brought back, and the work goes on', async () => {
     const { client, program } = await startApi(STANDALONE)
     const ingestion = await submitWork(client)
-    await until(async () => ((await look(client, ingestion)).chunks.embedded > 0 ? true : undefined))
+    await begun(client, ingestion)
     const lock = await readFile(`${place.env.DATA_DIR}/millrace.lock`, 'utf8')
     process.kill((JSON.parse(lock) as { child: { pid: number } }).child.pid, 'SIGKILL')
     expect(await ended(client, ingestion)).toMatchObject({ documents: { ready: WORK.length, failed: 0 } })

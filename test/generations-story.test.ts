@@ -12,7 +12,7 @@ import { openWorld, until, type World } from './support/world.js'
 
 const DOCS = join(process.env.MILLRACE_SHARED ?? join(ROOT, '../shared'), 'eval/corpus/apisix-docs/en')
 /** Of each page, so many characters: the model has to read all of them four times. */
-const CHARACTERS = 1_200
+const CHARACTERS = 700
 /** Between two searches: a person reads. */
 const PAUSE_MS = 50
 const DOMAIN = '/v1/domains/site'

@@ -16,7 +16,7 @@ import {
 } from '@millrace/flow'
 import { type DocumentRange, dispatch, type Lease } from '@millrace/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { backends, type Place } from './support/backends.js'
+import { databases, type Place } from './support/backends.js'
 import { TEST_ENV } from './support/world.js'
 
 const MODEL = 'all-minilm-l6-v2'
@@ -47,7 +47,8 @@ const cutOff = (engine: Engine): Engine => ({
   },
 })
 
-for (const backend of backends()) {
+// What is prepared and leased is called here by hand: the queue has no part in it.
+for (const backend of databases()) {
   describe(`texts that cannot be embedded, ${backend.name}`, () => {
     const log = openLog('silent', 'test')
     const preparer = openPreparer(log)

@@ -11,6 +11,7 @@ import { benchTransformers } from './engine/transformers.js'
 import type { Figure } from './figure.js'
 import { benchCarry } from './generations/carry.js'
 import { benchChange } from './generations/change.js'
+import { benchKilled } from './generations/killed.js'
 import { benchAgain } from './ingest/again.js'
 import { benchInsert } from './ingest/insert.js'
 import { benchLangchain } from './ingest/langchain.js'
@@ -50,6 +51,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'engine/budget': benchBudget,
   'generations/carry': benchCarry,
   'generations/change': benchChange,
+  'generations/killed': benchKilled,
   'ingest/again': benchAgain,
   'ingest/insert': benchInsert,
   'ingest/null': benchNull,

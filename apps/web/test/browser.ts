@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-import axe from 'axe-core'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { backends } from '../../../test/support/backends.js'
@@ -92,6 +92,8 @@ export async function visit(
   }
 }
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
 /** For `before`: the clock of the page can be put forward, so that nobody waits for what the page waits for. */
 export const withClock = (page: Page): Promise<void> => page.clock.install()
 
@@ -109,7 +111,7 @@ export const RULES_OF_COLOURS = ['color-contrast', 'link-in-text-block'] as cons
 
 /** What axe finds that is serious or critical, in words; by all its rules, or by some. */
 export async function seriousIn(page: Page, rules?: readonly string[]): Promise<string[]> {
-  if (!(await page.evaluate<boolean>('"axe" in globalThis'))) await page.evaluate(axe.source)
+  if (!(await page.evaluate<boolean>('"axe" in globalThis'))) await page.evaluate(AXE)
   const options = {
     resultTypes: ['violations'],
     ...(rules === undefined ? {} : { runOnly: { type: 'rule', values: rules } }),
