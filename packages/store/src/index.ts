@@ -112,7 +112,15 @@ export {
   renewBeside,
 } from './generations/claim.js'
 export type { CopyOptions, Kept } from './generations/copy.js'
-export { type DueSwitch, leaveSwitch, listDueSwitches, takeSwitch } from './generations/due.js'
+export {
+  type DueSwitch,
+  leaveSwitch,
+  listDueSwitches,
+  listRefusals,
+  lookAgain,
+  refuseSwitch,
+  takeSwitch,
+} from './generations/due.js'
 export {
   type CancelOutcome,
   cancelBuilding,

@@ -18,6 +18,7 @@ import {
   listGenerations,
   reclaimDocuments,
   reconcile,
+  refuseSwitch,
   type SwitchOutcome,
   switchTo,
   takeSwitch,
@@ -320,7 +321,8 @@ async function trySwitch(deps: SwitchDeps, { id, domain }: DueSwitch): Promise<b
     return true
   } catch (error) {
     const isSoon = error instanceof CodedError && error.retryable
-    await leaveSwitch(deps.db, id, isSoon ? SOON_SECONDS : AGAIN_SECONDS)
+    if (codeOf(error) === 'GATE_FAILED') await refuseSwitch(deps.db, id, AGAIN_SECONDS)
+    else await leaveSwitch(deps.db, id, isSoon ? SOON_SECONDS : AGAIN_SECONDS)
     if (!(error instanceof CodedError)) throw error
     deps.log.debug({ domain, generation: id, code: error.code }, 'not switched to it yet')
     return false
