@@ -98,6 +98,7 @@ export const switchedSchema = z.object({
   domain: z.string(),
   live: z.string(),
   retired: z.string().nullable(),
+  replaced: z.string().nullable(),
   again: z.number(),
   behind: z.number(),
   ingestion: z.string().nullable(),

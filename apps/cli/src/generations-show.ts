@@ -186,10 +186,11 @@ function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {
   return `${duration(hours * 3_600)} at ${by}`
 }
 
-export function showSwitched({ domain, live, retired, again, behind }: Switched): string {
+export function showSwitched({ domain, live, retired, replaced, again, behind }: Switched): string {
   if (retired === null) return `${domain}: generation ${live} is live already\n`
   return [
     `${domain}: generation ${live} is live, ${retired} stays for its soak time\n`,
+    replaced === null ? '' : `${replaced} was kept until now: it goes, ${retired} is the one to go back to\n`,
     again === 0 ? '' : `${count(again, 'document')} on the way: prepared again for it\n`,
     behind === 0 ? '' : `${count(behind, 'document')} came while it was not live: received again\n`,
   ].join('')

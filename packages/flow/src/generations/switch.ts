@@ -66,6 +66,17 @@ export const nothingToRollBack = (domain: string): CodedError =>
     details: { domain },
   })
 
+/** The one that is retired was rolled back from, or switched from to an older one: to it is forward. */
+export const rolledBackAlready = (domain: string, retired: string): CodedError =>
+  new CodedError(
+    'NOTHING_TO_ROLL_BACK',
+    `Domain "${domain}" has no older generation to go back to: it was rolled back from ${retired} already`,
+    {
+      hint: `To go forward again, switch to it by its id: POST …/generations/${retired}/switch, or millrace generations switch ${domain} ${retired}`,
+      details: { domain, retired },
+    },
+  )
+
 export const notBuilding = ({
   id,
   domain,

@@ -31,6 +31,7 @@ import {
   mayPass,
   notComplete,
   nothingToRollBack,
+  rolledBackAlready,
   stillCopying,
   viewIsRead,
 } from '../generations/switch.js'
@@ -79,6 +80,8 @@ export interface Switch {
   readonly live: string
   /** The one that they saw before, which stays for its soak time; null: nothing changed. */
   readonly retired: string | null
+  /** The one that was retired until now, which goes because of it; null: there was none. */
+  readonly replaced: string | null
   /** Documents that were on their way and are prepared again. */
   readonly again: number
   /** Documents that came or changed while it was not live: received again, in `ingestion`. */
@@ -123,13 +126,15 @@ export async function switchGeneration(
 }
 
 /**
- * Makes the retired generation the live one again. What it has missed is received again, and prepared for it.
+ * Makes the retired generation the live one again, where that is the older one: asked twice, it does not go forward. What
+ * it has missed is received again, and prepared for it.
  * @throws CodedError UNKNOWN_DOMAIN, NOTHING_TO_ROLL_BACK, and those of `switchGeneration`
  */
 export async function rollbackGeneration(deps: SwitchDeps, name: string): Promise<Switch> {
   const domain = await findDomain(deps, name)
   const row = (await listGenerations(deps.db, domain.id)).find(({ state }) => state === 'retired')
   if (row === undefined) throw nothingToRollBack(name)
+  if (row.id > domain.generationId) throw rolledBackAlready(name, String(row.id))
   const next = await findDomainAt(deps, name, String(row.id)).catch((error: unknown) => {
     throw codeOf(error) === 'UNKNOWN_GENERATION' ? nothingToRollBack(name) : error
   })
@@ -152,6 +157,7 @@ const unchanged = ({ domain, id }: Pick<GenerationRow, 'domain' | 'id'>): Switch
   domain,
   live: String(id),
   retired: null,
+  replaced: null,
   again: 0,
   behind: 0,
   ingestion: null,
@@ -216,8 +222,11 @@ async function takeOver(
   if (outcome.outcome === 'incomplete') {
     throw notComplete(row, outcome.left, await generationErrors(deps.db, row.id))
   }
-  const { retired, again, behind, ingestion } = outcome
-  deps.log.info({ domain: row.domain, live: row.id, retired, again, behind }, 'another generation is live')
+  const { retired, replaced, again, behind, ingestion } = outcome
+  deps.log.info(
+    { domain: row.domain, live: row.id, retired, replaced, again, behind },
+    'another generation is live',
+  )
   // Behind it: what dies here is done by the sweep.
   await prepareAgain(deps, again + behind).catch((error: unknown) =>
     deps.log.warn({ err: error }, 'not enqueued, the sweep will do it'),
@@ -227,6 +236,7 @@ async function takeOver(
     domain: row.domain,
     live: String(row.id),
     retired: String(retired),
+    replaced: replaced === null ? null : String(replaced),
     again,
     behind,
     ingestion: ingestion === null ? null : String(ingestion),
