@@ -562,6 +562,17 @@ for (const backend of databases()) {
       const third = await built(domain, { size: 64 })
       await switchTo(domain, third, { force: { reason: 'known' } }, { gate })
       expect((await row(domain, third)).forced).toMatchObject({ reason: 'known', gated: { worse: 2 } })
+      const fourth = await built(domain, { size: 80 })
+      await switchTo(
+        domain,
+        fourth,
+        { force: { reason: 'at once' } },
+        { gate: async (_d, _g, how) => (how.isForced ? null : { passed, report: {} }) },
+      )
+      expect((await row(domain, fourth)).forced).toMatchObject({
+        reason: 'at once',
+        gated: { state: 'unasked' },
+      })
       // Back again: no gate is asked.
       const before = asked
       await rollbackGeneration({ ...deps(), gate }, domain.name)

@@ -178,6 +178,7 @@ function addSwitching(generations: Command, client: Client, print: Print): void 
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & { last?: true }) => {
       const path = `${await pathOf(client, domain, id)}/gate`
+      if (options.last !== true) sayAsked(options)
       const gate = options.last === true ? await client.get(path, gateSchema) : await runGate(client, path)
       print(options, gate, () => showGate(gate, client.language))
       if (gate.report?.passed === false) process.exitCode = EXIT_WORSE
@@ -191,6 +192,7 @@ function addSwitching(generations: Command, client: Client, print: Print): void 
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & { force?: string }) => {
       const body = options.force === undefined ? {} : { force: { reason: options.force } }
+      if (options.force === undefined) sayAsked(options)
       const done = await switched(client, `${await pathOf(client, domain, id)}/switch`, body)
       if (done !== undefined) print(options, done, () => showSwitched(done))
     })
@@ -217,6 +219,12 @@ async function pathOf(client: Client, domain: string, id: string | undefined): P
   throw new CodedError('NOTHING_IS_BUILT', `No generation of "${domain}" is being built`, {
     hint: `Name one: millrace generations list ${domain}`,
   })
+}
+
+/** To a person who waits. */
+function sayAsked({ json }: Output): void {
+  if (json === true || !process.stderr.isTTY) return
+  process.stderr.write('asking the gate, which takes up to a minute where nothing stands …\n')
 }
 
 /** A golden set of many questions is asked by workers: waits until it is. */

@@ -62,6 +62,7 @@ export {
   type GenerationPhase,
   phaseOf,
 } from './generations/report.js'
+export { isFar } from './generations/switch.js'
 export { switchGate } from './generations/switch-gate.js'
 export { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from './generations/wanted.js'
 export { EXPECTED_MAX, type GivenQuestion, type SubmittedQuestion, sortQuestions } from './golden/accept.js'
@@ -330,7 +331,7 @@ export {
   type Switch,
   type SwitchDeps,
   type SwitchWishes,
-  switchDue,
   switchGeneration,
 } from './verbs/switch.js'
+export { switchDue } from './verbs/switch-due.js'
 export { type Waiting, waitingOf } from './waiting.js'

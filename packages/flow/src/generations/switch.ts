@@ -24,6 +24,9 @@ export const mayPass = (
   isForced: boolean,
 ): boolean => filled && (open > 0 || termCountsDue) && !indexDue && (lost === 0 || isForced)
 
+/** After a third of the time so much is left that it will not be done in the rest, nor nearly. */
+export const isFar = (first: number, now: number): boolean => now > 20 + 4 * Math.max(0, first - now)
+
 export function notComplete(
   { id, domain }: Named,
   left: Completeness,
