@@ -122,7 +122,9 @@ for (const backend of kinds) {
       await patch({ gate: { overlap: 0.999 } })
       expect((await gate()).report).toMatchObject({ passed: false, evidence: 'overlap' })
       await patch({ gate: { overlap: 0.1 } })
-      expect((await gate()).report?.passed).toBe(true)
+      const weak = (await gate()).report
+      expect(weak).toMatchObject({ passed: true, isWeak: true })
+      expect(weak?.sentence.en).toContain('it is not refused, but that both find alike does not say')
       await patch({ gate: {} })
     })
 

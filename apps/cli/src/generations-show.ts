@@ -143,7 +143,7 @@ function verdictRows(generation: Generation, language: 'en' | 'zh'): string[][] 
 
 /** Where the two only find alike nothing passed: it is not refused. */
 const verdictOf = ({ passed, evidence }: { passed?: boolean | undefined; evidence?: string | undefined }) =>
-  passed !== true ? 'refused' : evidence === 'overlap' ? 'not refused, on weak evidence' : 'passed'
+  passed !== true ? 'refused' : evidence === 'overlap' ? 'weak evidence, not refused' : 'passed'
 
 const datesOf = (generation: Generation): string[][] =>
   (
@@ -199,10 +199,10 @@ export function showSwitched({ domain, live, retired, replaced, again, behind }:
 /** What came of a gate: a sentence, the figures side by side, and the questions that got worse. */
 export function showGate({ settings, report }: Gate, language: 'en' | 'zh'): string {
   if (report === null) return 'the gate never ran: millrace generations gate runs it\n'
-  const { golden, passed, sentence } = report
+  const { golden, sentence } = report
   const figure = (value: number | undefined) => (value === undefined ? '' : value.toFixed(4))
   return [
-    `${passed ? 'passed' : 'refused'}: ${printable(sentence[language])}\n`,
+    `${verdictOf(report)}: ${printable(sentence[language])}\n`,
     golden === null || golden.live === null
       ? ''
       : table([
