@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { type Engine, openEngine } from '@millrace/embed'
-import { findDomain, gateFailed, gateOf } from '@millrace/flow'
+import { findDomain, gateFailed, gateOf, switchGate } from '@millrace/flow'
+import { getGeneration } from '@millrace/store'
 import { buildProgram } from 'millrace'
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -121,7 +122,9 @@ for (const backend of kinds) {
       await patch({ gate: { overlap: 0.999 } })
       expect((await gate()).report).toMatchObject({ passed: false, evidence: 'overlap' })
       await patch({ gate: { overlap: 0.1 } })
-      expect((await gate()).report?.passed).toBe(true)
+      const weak = (await gate()).report
+      expect(weak).toMatchObject({ passed: true, isWeak: true })
+      expect(weak?.sentence.en).toContain('it is not refused, but that both find alike does not say')
       await patch({ gate: {} })
     })
 
@@ -172,7 +175,12 @@ for (const backend of kinds) {
         )
       await revise(1)
       expect((await stands({ isAutomatic: true })).passed).toBe(true)
+      // A forced switch takes what stands, and measures nothing.
+      const row = await getGeneration(world.running.backends.db, domain.id, Number(id))
+      const forced = () => row && switchGate(deps())(domain, row, { isForced: true })
+      expect(await forced()).toBeNull()
       const measured = await gate('?fresh=false')
+      expect((await forced())?.passed).toBe(true)
       expect(measured.report?.at).not.toBe(mended.report?.at)
       await revise(-1)
       await patch({ gate: {} })

@@ -485,7 +485,7 @@ for (const backend of databases()) {
       const second = await built(domain)
       await switchTo(domain, second)
       const third = await built(domain, { size: 64 })
-      await switchTo(domain, third)
+      expect(await switchTo(domain, third)).toMatchObject({ replaced: String(domain.generationId) })
       expect(await states(domain)).toEqual(['ending', 'retired', 'live'])
       expect(await row(domain, { id: domain.generationId })).toMatchObject({ endedBy: 'replaced' })
       // Searches under way may still be on it.
@@ -562,6 +562,17 @@ for (const backend of databases()) {
       const third = await built(domain, { size: 64 })
       await switchTo(domain, third, { force: { reason: 'known' } }, { gate })
       expect((await row(domain, third)).forced).toMatchObject({ reason: 'known', gated: { worse: 2 } })
+      const fourth = await built(domain, { size: 80 })
+      await switchTo(
+        domain,
+        fourth,
+        { force: { reason: 'at once' } },
+        { gate: async (_d, _g, how) => (how.isForced ? null : { passed, report: {} }) },
+      )
+      expect((await row(domain, fourth)).forced).toMatchObject({
+        reason: 'at once',
+        gated: { state: 'unasked' },
+      })
       // Back again: no gate is asked.
       const before = asked
       await rollbackGeneration({ ...deps(), gate }, domain.name)
@@ -602,7 +613,14 @@ for (const backend of databases()) {
           code: 'GENERATION_NOT_BUILDING',
         },
       )
-      expect(await Promise.all([rollback(domain), rollback(domain)])).toHaveLength(2)
+      // Whichever comes later changes nothing, or is refused: it does not go forward again.
+      const back = await Promise.all([refused(rollback(domain)), refused(rollback(domain))])
+      expect(back).toContain('nothing')
+      expect((await findDomain(deps(), domain.name)).generationId).toBe(domain.generationId)
+      expect(await refused(rollback(domain))).toMatchObject({
+        code: 'NOTHING_TO_ROLL_BACK',
+        hint: expect.stringContaining(`generations/${next.id}/switch`),
+      })
       expect((await states(domain)).sort()).toEqual(['live', 'retired'])
     })
 
@@ -712,7 +730,7 @@ for (const backend of databases()) {
       try {
         await until(async () => (await row(domain, made)).filledAt ?? undefined)
         for (let n = 0; n < 3; n++) {
-          const to = n === 0 ? await switchTo(domain, made) : await rollback(domain)
+          const to = n === 1 ? await rollback(domain) : await switchTo(domain, made)
           live += to.retired === null ? 0 : 1
           await sleep(40)
         }

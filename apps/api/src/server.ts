@@ -4,7 +4,12 @@ import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { CodedError } from '@millrace/errors'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { ApiDeps } from './deps.js'
 import { answerError, answerMalformed, bodyOf } from './errors.js'
@@ -185,7 +190,7 @@ function readJsonStrictly(app: FastifyInstance): void {
   })
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Some clients always name a type.
-    if (body.length === 0 && request.method === 'DELETE') {
+    if (body.length === 0 && (request.method === 'DELETE' || isBodyLeftOut(request))) {
       done(null, undefined)
       return
     }
@@ -199,6 +204,10 @@ function readJsonStrictly(app: FastifyInstance): void {
     parse(request, text, done)
   })
 }
+
+/** Calls of a generation that take nothing, or may: a type without a body is nothing. */
+const isBodyLeftOut = ({ routeOptions }: FastifyRequest): boolean =>
+  /\/generations\/(rollback|:id\/(switch|cancel|gate|pause|resume))$/.test(routeOptions.url ?? '')
 
 /** More requests at once than can be answered soon are told to come back; whether the process lives is always told. */
 function refuseOverload(app: FastifyInstance, limit: number): void {

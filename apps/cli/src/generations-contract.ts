@@ -1,5 +1,7 @@
 import { z } from 'zod'
 
+const sentence = z.object({ en: z.string(), zh: z.string() })
+
 export const generationSchema = z.object({
   id: z.string(),
   domain: z.string(),
@@ -40,14 +42,30 @@ export const generationSchema = z.object({
   paused: z.boolean(),
   weight: z.number(),
   switch: z.string(),
+  switchAgainAt: z.string().nullable(),
   soakSeconds: z.number(),
   keepUpToDate: z.boolean(),
   thresholds: z.string(),
   copiesFrom: z.string().nullable(),
   copySince: z.string().nullable(),
   gate: z.record(z.string(), z.unknown()),
-  gated: z.record(z.string(), z.unknown()).nullable(),
-  forced: z.record(z.string(), z.unknown()).nullable(),
+  gated: z
+    .looseObject({
+      state: z.string(),
+      passed: z.boolean(),
+      isWeak: z.boolean(),
+      evidence: z.string(),
+      sentence,
+    })
+    .partial()
+    .nullable(),
+  forced: z
+    .looseObject({
+      at: z.string(),
+      reason: z.string(),
+      gated: z.looseObject({ sentence: sentence.optional() }).nullable(),
+    })
+    .nullable(),
   createdAt: z.string(),
   startedAt: z.string().nullable(),
   builtAt: z.string().nullable(),
@@ -80,6 +98,7 @@ export const switchedSchema = z.object({
   domain: z.string(),
   live: z.string(),
   retired: z.string().nullable(),
+  replaced: z.string().nullable(),
   again: z.number(),
   behind: z.number(),
   ingestion: z.string().nullable(),
@@ -102,7 +121,7 @@ export const gateSchema = z.looseObject({
       passed: z.boolean(),
       evidence: z.string(),
       isWeak: z.boolean(),
-      sentence: z.object({ en: z.string(), zh: z.string() }),
+      sentence,
       live: z.string(),
       other: z.string(),
       golden: z

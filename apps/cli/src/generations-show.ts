@@ -31,10 +31,21 @@ export function showGenerations(domain: string, generations: readonly Generation
   ])
 }
 
-/** building (embedding, paused); retired until …; ended (soaked). */
-function stateOf({ state, phase, paused, dropAt, endedBy }: Generation): string {
+/** It was to take over by itself, and its gate did not let it. */
+export const isRefused = ({ state, switchAgainAt, gated }: Generation): boolean =>
+  state === 'building' && switchAgainAt !== null && gated?.state === 'done' && gated.passed === false
+
+/** building (embedding, paused); building (complete, gate refused); live (forced); retired until …; ended (soaked). */
+function stateOf(generation: Generation): string {
+  const { state, phase, paused, dropAt, endedBy, forced } = generation
   if (state === 'retired' && dropAt !== null) return `retired until ${dropAt.slice(0, 16)}`
-  const more = [phase, paused && phase !== null ? 'paused' : null, endedBy].filter((part) => part !== null)
+  const more = [
+    phase,
+    paused && phase !== null ? 'paused' : null,
+    isRefused(generation) ? 'gate refused' : null,
+    state === 'live' && forced !== null ? 'forced' : null,
+    endedBy,
+  ].filter((part) => part !== null)
   return more.length === 0 ? state : `${state} (${more.join(', ')})`
 }
 
@@ -58,7 +69,7 @@ export function buildNotes(generation: Generation): string[] {
   ].filter((note) => note !== '')
 }
 
-export function showGeneration(generation: Generation): string {
+export function showGeneration(generation: Generation, language: 'en' | 'zh' = 'en'): string {
   const { id, domain, recipe, errors, error, documents } = generation
   const chunking = recipe.chunking as { kind?: string; size?: number; overlap?: number } | undefined
   const rows = [
@@ -77,6 +88,7 @@ export function showGeneration(generation: Generation): string {
       `${count(generation.copied)} copied, ${count(generation.embedded)} embedded (${count(generation.tokensEmbedded, 'token')})`,
     ],
     ...buildRows(generation),
+    ...verdictRows(generation, language),
     ...datesOf(generation),
   ]
   return [
@@ -114,6 +126,24 @@ function buildRows(generation: Generation): string[][] {
     ['thresholds', generation.thresholds],
   ]
 }
+
+/** What the gate said, when it is asked again, and who overruled it with what reason. */
+function verdictRows(generation: Generation, language: 'en' | 'zh'): string[][] {
+  const { state, gated, forced, switchAgainAt } = generation
+  const said = gated?.sentence?.[language]
+  const isOpen = state === 'building' && gated?.state === 'done' && said !== undefined
+  const overruled = forced?.gated?.sentence?.[language]
+  return [
+    ...(isOpen ? [['gate', `${verdictOf(gated)}: ${said}`]] : []),
+    ...(isRefused(generation) && switchAgainAt !== null ? [['tried again', switchAgainAt]] : []),
+    ...(forced === null ? [] : [['forced', `${forced.reason} (${forced.at})`]]),
+    ...(overruled === undefined ? [] : [['although', overruled]]),
+  ]
+}
+
+/** Where the two only find alike nothing passed: it is not refused. */
+const verdictOf = ({ passed, evidence }: { passed?: boolean | undefined; evidence?: string | undefined }) =>
+  passed !== true ? 'refused' : evidence === 'overlap' ? 'weak evidence, not refused' : 'passed'
 
 const datesOf = (generation: Generation): string[][] =>
   (
@@ -156,10 +186,11 @@ function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {
   return `${duration(hours * 3_600)} at ${by}`
 }
 
-export function showSwitched({ domain, live, retired, again, behind }: Switched): string {
+export function showSwitched({ domain, live, retired, replaced, again, behind }: Switched): string {
   if (retired === null) return `${domain}: generation ${live} is live already\n`
   return [
     `${domain}: generation ${live} is live, ${retired} stays for its soak time\n`,
+    replaced === null ? '' : `${replaced} was kept until now: it goes, ${retired} is the one to go back to\n`,
     again === 0 ? '' : `${count(again, 'document')} on the way: prepared again for it\n`,
     behind === 0 ? '' : `${count(behind, 'document')} came while it was not live: received again\n`,
   ].join('')
@@ -168,10 +199,10 @@ export function showSwitched({ domain, live, retired, again, behind }: Switched)
 /** What came of a gate: a sentence, the figures side by side, and the questions that got worse. */
 export function showGate({ settings, report }: Gate, language: 'en' | 'zh'): string {
   if (report === null) return 'the gate never ran: millrace generations gate runs it\n'
-  const { golden, passed, sentence } = report
+  const { golden, sentence } = report
   const figure = (value: number | undefined) => (value === undefined ? '' : value.toFixed(4))
   return [
-    `${passed ? 'passed' : 'refused'}: ${printable(sentence[language])}\n`,
+    `${verdictOf(report)}: ${printable(sentence[language])}\n`,
     golden === null || golden.live === null
       ? ''
       : table([

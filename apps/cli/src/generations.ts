@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CodedError } from '@millrace/errors'
-import { SingleBar } from 'cli-progress'
 import { type Command, Option } from 'commander'
 import type { Client } from './client.js'
 import { domainPath } from './domain.js'
-import { EXIT_PROBLEMS, EXIT_WORSE } from './exit.js'
+import { EXIT_WORSE } from './exit.js'
 import {
   cancelledSchema,
   type Gate,
@@ -16,6 +15,7 @@ import {
   type Switched,
   switchedSchema,
 } from './generations-contract.js'
+import { follow, judge, POLL_MS } from './generations-follow.js'
 import {
   makingOptions,
   type RunOptions,
@@ -23,15 +23,7 @@ import {
   type StartOptions,
   wishesOf,
 } from './generations-options.js'
-import {
-  buildNotes,
-  showGate,
-  showGeneration,
-  showGenerations,
-  showPlan,
-  showSwitched,
-} from './generations-show.js'
-
+import { showGate, showGeneration, showGenerations, showPlan, showSwitched } from './generations-show.js'
 import { addThresholds } from './generations-thresholds.js'
 
 interface Output {
@@ -84,19 +76,21 @@ function addLooking(generations: Command, client: Client, print: Print): void {
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output) => {
       const one = await client.get(await pathOf(client, domain, id), generationSchema)
-      print(options, one, () => showGeneration(one))
+      print(options, one, () => showGeneration(one, client.language))
     })
   generations
     .command('watch')
-    .description('follow a build until it is done; ctrl-c ends the watching, not the build')
+    .description(
+      'follow a build until it is done, or live where it takes over by itself; ctrl-c ends the watching, not the build',
+    )
     .argument('<domain>', 'the domain')
     .argument('[id]', ID)
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output) => {
       const path = await pathOf(client, domain, id)
       const built = await follow(client, path, options.json === true)
-      print(options, built, () => showGeneration(built))
-      judge(built)
+      print(options, built, () => showGeneration(built, client.language))
+      judge(built, client.language)
     })
 }
 
@@ -108,7 +102,7 @@ function addStart(generations: Command, client: Client, print: Print): void {
   for (const option of [...makingOptions(), ...runOptions()]) start.addOption(option)
   start
     .option('--dry-run', 'only say what it would take: nothing is written')
-    .option('--wait', 'until it is built')
+    .option('--wait', 'until it is built; with --switch built until it is live, or its gate refused')
     .addOption(json())
     .action(async (domain: string, options: Output & StartOptions & { dryRun?: true; wait?: true }) => {
       const path = `${domainPath(domain)}/generations`
@@ -128,8 +122,8 @@ function addStart(generations: Command, client: Client, print: Print): void {
         return
       }
       const built = await follow(client, `${path}/${begun.id}`, options.json === true)
-      print(options, built, () => showGeneration(built))
-      judge(built)
+      print(options, built, () => showGeneration(built, client.language))
+      judge(built, client.language)
     })
 }
 
@@ -146,7 +140,7 @@ function addChanging(generations: Command, client: Client, print: Print): void {
       .addOption(json())
       .action(async (domain: string, id: string | undefined, options: Output) => {
         const one = await client.post(`${await pathOf(client, domain, id)}/${name}`, {}, generationSchema)
-        print(options, one, () => showGeneration(one))
+        print(options, one, () => showGeneration(one, client.language))
       })
   }
   const change = generations
@@ -160,7 +154,7 @@ function addChanging(generations: Command, client: Client, print: Print): void {
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & RunOptions) => {
       const one = await client.patch(await pathOf(client, domain, id), wishesOf(options), generationSchema)
-      print(options, one, () => showGeneration(one))
+      print(options, one, () => showGeneration(one, client.language))
     })
   generations
     .command('cancel')
@@ -184,6 +178,7 @@ function addSwitching(generations: Command, client: Client, print: Print): void 
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & { last?: true }) => {
       const path = `${await pathOf(client, domain, id)}/gate`
+      if (options.last !== true) sayAsked(options)
       const gate = options.last === true ? await client.get(path, gateSchema) : await runGate(client, path)
       print(options, gate, () => showGate(gate, client.language))
       if (gate.report?.passed === false) process.exitCode = EXIT_WORSE
@@ -197,6 +192,7 @@ function addSwitching(generations: Command, client: Client, print: Print): void 
     .addOption(json())
     .action(async (domain: string, id: string | undefined, options: Output & { force?: string }) => {
       const body = options.force === undefined ? {} : { force: { reason: options.force } }
+      if (options.force === undefined) sayAsked(options)
       const done = await switched(client, `${await pathOf(client, domain, id)}/switch`, body)
       if (done !== undefined) print(options, done, () => showSwitched(done))
     })
@@ -225,59 +221,10 @@ async function pathOf(client: Client, domain: string, id: string | undefined): P
   })
 }
 
-const POLL_MS = 500
-const SOON = 20
-
-/** What is over: it is complete, or is not built any more. */
-const isDone = ({ state, phase, error }: Generation): boolean =>
-  state !== 'building' || phase === 'complete' || phase === 'incomplete' || error !== null
-
-/** A bar on standard error until a build is done; less often as it takes longer. */
-async function follow(client: Client, path: string, isSilent: boolean): Promise<Generation> {
-  const bar = new SingleBar({
-    format: 'building {bar} {value}/{total} documents  {notes}',
-    barsize: 24,
-    hideCursor: true,
-    noTTYOutput: false,
-    stream: process.stderr,
-    forceRedraw: true,
-    linewrap: false,
-  })
-  let one = await client.get(path, generationSchema)
-  if (!isSilent) bar.start(one.documents?.total ?? 0, 0, { notes: '' })
-  try {
-    for (let looks = 0; !isDone(one); looks++) {
-      if (!isSilent) draw(bar, one)
-      await sleep(looks < SOON ? POLL_MS : 2 * POLL_MS)
-      one = await client.get(path, generationSchema)
-    }
-    if (!isSilent) draw(bar, one)
-  } finally {
-    if (!isSilent) bar.stop()
-  }
-  return one
-}
-
-function draw(bar: SingleBar, generation: Generation): void {
-  const { ready = 0, failed = 0, total = 0 } = generation.documents ?? {}
-  bar.setTotal(total)
-  bar.update(ready + failed, { notes: buildNotes(generation).join('  ') })
-}
-
-/** @throws CodedError GENERATION_CANCELLED, or why its build cannot go on */
-function judge(generation: Generation): void {
-  const { id, state, error, documents } = generation
-  if (error !== null) {
-    throw new CodedError(error.code, `Generation ${id} cannot be built: ${error.message}`, {
-      hint: 'It goes on by itself when that is mended; or cancel it',
-    })
-  }
-  if (state === 'ending' || state === 'ended') {
-    throw new CodedError('GENERATION_CANCELLED', `Generation ${id} has ended before it was built`, {
-      hint: 'Start another one',
-    })
-  }
-  if ((documents?.failed ?? 0) > 0) process.exitCode = EXIT_PROBLEMS
+/** To a person who waits. */
+function sayAsked({ json }: Output): void {
+  if (json === true || !process.stderr.isTTY) return
+  process.stderr.write('asking the gate, which takes up to a minute where nothing stands …\n')
 }
 
 /** A golden set of many questions is asked by workers: waits until it is. */

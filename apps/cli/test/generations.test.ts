@@ -101,19 +101,40 @@ describe('millrace generations', () => {
     )
     const gate = await generations('gate', 'notes')
     expect([0, 3]).toContain(gate.code)
-    expect(gate.out).toMatch(/^(passed|refused): /)
+    expect(gate.out).toMatch(gate.code === 0 ? /^weak evidence, not refused: Over / : /^refused: Over /)
 
     const switched = switchedSchema.parse(await json('switch', 'notes', '--force', 'a test'))
     expect(switched.live).toBe(built.id)
+    const shown = await generations('show', 'notes', built.id)
+    expect(shown.out).toContain(`generation ${built.id} is live`)
+    if (gate.code === 3) expect(shown.out).toMatch(/ forced +a test \(20/)
     const back = await generations('rollback', 'notes')
     expect({ code: back.code, err: back.err }).toEqual({ code: 0, err: '' })
     expect(back.out).toContain(`generation ${switched.retired} is live, ${built.id} stays for its soak time`)
+
+    const byItself = ['--switch', 'built', '--gate', '{"required":"golden"}', '--wait']
+    const held = await generations('start', 'notes', '--size', '96', ...byItself)
+    expect(held).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('GATE_FAILED: The gate requires a golden set'),
+    })
+    expect(held.out).toContain('is building (complete, gate refused)')
+    expect(held.out).toMatch(/ gate +refused: The gate requires .*\n +tried again +20/)
+    const changedAt = Date.now()
+    expect((await generations('change', 'notes', '--gate', '{"overlap":0}')).out).not.toContain(
+      'gate refused',
+    )
+    const taken = /^\d+/m.exec((await generations('list', 'notes')).out)?.[0] ?? ''
+    const live = await generations('watch', 'notes', taken)
+    expect(live).toMatchObject({ code: 0, out: expect.stringContaining(`generation ${taken} is live`) })
+    // At once, not after the minute that a refusal waits.
+    expect(Date.now() - changedAt).toBeLessThan(45_000)
 
     await json('start', 'notes', '--size', '64')
     const cancelled = cancelledSchema.parse(await json('cancel', 'notes'))
     const { out } = await generations('list', 'notes')
     expect(out).toMatch(new RegExp(`^${cancelled.id} +end(ing|ed) \\(cancelled\\)`, 'm'))
-    expect(out).toMatch(new RegExp(`^${built.id} +retired until `, 'm'))
+    expect(out).toMatch(new RegExp(`^${switched.retired} +retired until `, 'm'))
     const gone = await generations('switch', 'notes', cancelled.id)
     expect(gone.code).toBe(1)
   })

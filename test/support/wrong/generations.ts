@@ -155,6 +155,25 @@ export const generations: readonly Case[] = [
     code: 'NOTHING_TO_ROLL_BACK',
   },
   {
+    name: 'a rollback that says what it does not know',
+    path: `${path}/rollback`,
+    body: { bogus: 1 },
+    ...INVALID,
+  },
+  {
+    name: 'a cancel that says what it does not know',
+    path: `${path}/1/cancel`,
+    body: { force: {} },
+    ...INVALID,
+  },
+  {
+    name: 'a rollback with a type and no body',
+    path: `${path}/rollback`,
+    headers: { 'content-type': 'application/json' },
+    status: 409,
+    code: 'NOTHING_TO_ROLL_BACK',
+  },
+  {
     name: 'a cancelled unknown generation',
     path: `${path}/999999/cancel`,
     status: 404,

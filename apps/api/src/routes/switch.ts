@@ -11,7 +11,7 @@ import { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import { generationNamed } from '../schemas/gate.js'
 import { domainName, problems } from '../schemas/shared.js'
-import { cancelOut, switchIn, switchOut } from '../schemas/switch.js'
+import { cancelOut, nothingIn, switchIn, switchOut } from '../schemas/switch.js'
 
 const OF_DOMAIN = '/v1/domains/:name/generations'
 
@@ -40,6 +40,7 @@ export const switchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
         summary: 'Make the generation that was live before the live one again',
         tags: ['generations'],
         params: z.strictObject({ name: domainName }),
+        body: nothingIn,
         response: { 200: switchOut, ...problems },
       },
     },
@@ -52,6 +53,7 @@ export const switchRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
         summary: 'End a generation that is being built',
         tags: ['generations'],
         params: generationNamed,
+        body: nothingIn,
         response: { 200: cancelOut, ...problems },
       },
     },

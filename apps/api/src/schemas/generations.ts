@@ -111,6 +111,9 @@ export const generationOut = z.object({
   paused: z.boolean(),
   weight: z.number(),
   switch: z.enum(['manual', 'built']),
+  switchAgainAt: moment.describe(
+    'When its gate is asked again that refused a switch by itself; null: it did not',
+  ),
   soakSeconds: z.int(),
   keepUpToDate: z.boolean(),
   thresholds: z.enum(['confirm', 'carry', 'defaults']),

@@ -9,6 +9,9 @@ export const switchIn = z
   })
   .nullish()
 
+/** Of calls that take nothing: what is in it is a mistake. */
+export const nothingIn = z.strictObject({}).nullish()
+
 export const switchOut = z.object({
   domain: z.string(),
   live: z.string().describe('The generation that readers see now'),
@@ -16,6 +19,10 @@ export const switchOut = z.object({
     .string()
     .nullable()
     .describe('The one that they saw before, which stays for its soak time; null: nothing changed'),
+  replaced: z
+    .string()
+    .nullable()
+    .describe('The one that was retired until now and is removed because of it; null: there was none'),
   again: z.int().describe('Documents that were on their way and are prepared again'),
   behind: z.int().describe('Documents that came or changed while it was not live, and are received again'),
   ingestion: z.string().nullable().describe('The ingestion of those; null: there are none'),

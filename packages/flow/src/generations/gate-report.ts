@@ -174,10 +174,10 @@ function overlapSentence({ texts, overlap, stored, queries }: OverlapEvidence, l
     en:
       `Over ${texts} searches (${stored.texts} with stored texts, ${queries.texts} with logged queries) both generations share ` +
       `${share(overlap)} of their first 10 documents, ${isEnough ? 'at least' : 'less than'} ${least}. ` +
-      'This is weaker evidence than a golden set: that both find alike does not say that they find what they should.',
+      `This is weaker evidence than a golden set: ${isEnough ? 'it is not refused, but ' : ''}that both find alike does not say that they find what they should.`,
     zh:
       `在 ${texts} 次检索中（${stored.texts} 次用库中文本，${queries.texts} 次用历史查询），新旧两代前 10 个文档的重合度为 ` +
-      `${share(overlap)}，${isEnough ? '不低于' : '低于'} ${least}。这比黄金集的证据弱：结果相似并不说明结果正确。`,
+      `${share(overlap)}，${isEnough ? '不低于' : '低于'} ${least}。这比黄金集的证据弱：${isEnough ? '未被拒绝，但' : ''}结果相似并不说明结果正确。`,
   }
 }
 

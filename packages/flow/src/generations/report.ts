@@ -57,6 +57,8 @@ export interface Generation {
   readonly paused: boolean
   readonly weight: number
   readonly switch: 'manual' | 'built'
+  /** When its switch is tried again, which its gate refused; null: it did not, or nobody tries. */
+  readonly switchAgainAt: string | null
   readonly soakSeconds: number
   readonly keepUpToDate: boolean
   readonly thresholds: ThresholdPolicy
@@ -87,6 +89,8 @@ export interface Facts {
     | undefined
   /** Of a retired one: documents that its readers see. */
   readonly published?: number | undefined
+  /** Of one that is to take over by itself: when that is tried again, which its gate refused. */
+  readonly switchAgainAt?: Date | undefined
   /** Tokens a second of late. */
   readonly rate?: number | null | undefined
   readonly now: Date
@@ -123,6 +127,7 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     paused: row.paused,
     weight: row.weight,
     switch: row.switchWhenBuilt ? 'built' : 'manual',
+    switchAgainAt: moment(facts.switchAgainAt ?? null),
     soakSeconds: row.soakSeconds,
     keepUpToDate: row.keepUpToDate,
     thresholds: row.thresholds,

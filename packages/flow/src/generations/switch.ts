@@ -24,6 +24,9 @@ export const mayPass = (
   isForced: boolean,
 ): boolean => filled && (open > 0 || termCountsDue) && !indexDue && (lost === 0 || isForced)
 
+/** After a third of the time so much is left that it will not be done in the rest, nor nearly. */
+export const isFar = (first: number, now: number): boolean => now > 20 + 4 * Math.max(0, first - now)
+
 export function notComplete(
   { id, domain }: Named,
   left: Completeness,
@@ -65,6 +68,17 @@ export const nothingToRollBack = (domain: string): CodedError =>
     hint: 'The one before is gone after its soak time, or there never was one; POST …/generations builds another',
     details: { domain },
   })
+
+/** The one that is retired was rolled back from, or switched from to an older one: to it is forward. */
+export const rolledBackAlready = (domain: string, retired: string): CodedError =>
+  new CodedError(
+    'NOTHING_TO_ROLL_BACK',
+    `Domain "${domain}" has no older generation to go back to: it was rolled back from ${retired} already`,
+    {
+      hint: `To go forward again, switch to it by its id: POST …/generations/${retired}/switch, or millrace generations switch ${domain} ${retired}`,
+      details: { domain, retired },
+    },
+  )
 
 export const notBuilding = ({
   id,

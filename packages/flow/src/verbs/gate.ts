@@ -122,6 +122,20 @@ export async function lastGate(
   return { settings: gateSettings(checkGate(row.gate)), report: await settled(deps, row, () => new Date()) }
 }
 
+/** What a gate came to last, as long as nothing that it rests on has changed; null: it would have to be asked. */
+export async function standingGate(
+  deps: Pick<Deps, 'db'>,
+  domain: Domain,
+  id: string,
+): Promise<GateReport | null> {
+  const now = () => new Date()
+  const row = await requireRow(deps, domain, id)
+  const facts = await gateFacts(deps.db, domain.id, [domain.generationId, row.id])
+  const inputs = inputsOf(facts, gateSettings(checkGate(row.gate)), domain.search, domain.generationId)
+  const last = await settled(deps, row, now)
+  return last?.state === 'done' && isStill(last, inputs, { now: now(), patienceMs: 0 }) ? last : null
+}
+
 /** A gate as a switch asks for it. */
 export const gateOf =
   (deps: Deps, options: GateOptions = {}) =>

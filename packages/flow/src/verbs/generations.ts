@@ -11,7 +11,9 @@ import {
   generationErrors,
   getGeneration as getRow,
   insertGeneration,
+  listRefusals,
   listGenerations as listRows,
+  lookAgain,
   NO_DOCUMENTS,
   NO_PROGRESS,
   patchGeneration,
@@ -168,7 +170,9 @@ export async function changeGeneration(
     const { id: number, domainId, state } = row
     const changed = await patchGeneration(deps.db, { id: number, domainId, states: [state] }, rowOf(patch))
     // Undefined: it is in another state by now, in which other fields mean something.
-    if (changed !== undefined) return describe(deps, domain, changed)
+    if (changed === undefined) continue
+    if (patch.gate !== undefined || patch.switch !== undefined) await lookAgain(deps.db, number)
+    return describe(deps, domain, changed)
   }
 }
 
@@ -226,10 +230,17 @@ async function describeAll(
 ): Promise<Generation[]> {
   const idsOf = (...states: GenerationState[]) =>
     rows.filter(({ state }) => states.includes(state)).map(({ id }) => id)
-  const [progress, published, live] = await Promise.all([
+  const awaited = rows.filter(({ state, switchWhenBuilt }) => state === 'building' && switchWhenBuilt)
+  const [progress, published, live, refusals] = await Promise.all([
     progressOf(db, idsOf('building', 'retired')),
     countPublished(db, idsOf('retired')),
     idsOf('live').length === 0 ? undefined : liveFacts(db, domain),
+    awaited.length === 0
+      ? undefined
+      : listRefusals(
+          db,
+          awaited.map(({ id }) => id),
+        ),
   ])
   const now = new Date()
   const found: Generation[] = []
@@ -243,6 +254,7 @@ async function describeAll(
         errors: isOpen && own.failed > 0 ? await generationErrors(db, row.id) : [],
         live: row.state === 'live' ? live : undefined,
         published: published.get(row.id),
+        switchAgainAt: refusals?.get(row.id),
         rate: isOpen ? rates?.of(row.id, { at: now.getTime(), tokens: row.tokensEmbedded }) : undefined,
         now,
       }),

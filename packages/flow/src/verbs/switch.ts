@@ -1,35 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Engine } from '@millrace/embed'
-import { CodedError, codeOf, messageOf } from '@millrace/errors'
+import { type CodedError, codeOf, messageOf } from '@millrace/errors'
 import {
   type BandChange,
   completeness,
   type Db,
-  type DueSwitch,
   dropIdle,
   type GenerationRow,
   generationErrors,
   getGeneration,
   holdBack,
   isEnough,
-  leaveSwitch,
   letGo,
-  listDueSwitches,
   listGenerations,
   reclaimDocuments,
   reconcile,
   type SwitchOutcome,
   switchTo,
-  takeSwitch,
 } from '@millrace/store'
 import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
 import {
   gateRefused,
   generationEnded,
+  isFar,
   mayPass,
   notComplete,
   nothingToRollBack,
+  rolledBackAlready,
   stillCopying,
   viewIsRead,
 } from '../generations/switch.js'
@@ -46,7 +44,12 @@ export interface GateVerdict {
   /** Why it is refused, where the report can say it. */
   readonly refusal?: CodedError | undefined
 }
-export type Gate = (domain: Domain, generation: GenerationRow) => Promise<GateVerdict>
+/** Null of a forced switch: no verdict stands, and nothing is measured for it. */
+export type Gate = (
+  domain: Domain,
+  generation: GenerationRow,
+  how: { readonly isForced: boolean },
+) => Promise<GateVerdict | null>
 
 /** Thresholds and levels that the next generation takes over from the live one, as its policy wants it. */
 export type CarryBands = (
@@ -78,6 +81,8 @@ export interface Switch {
   readonly live: string
   /** The one that they saw before, which stays for its soak time; null: nothing changed. */
   readonly retired: string | null
+  /** The one that was retired until now, which goes because of it; null: there was none. */
+  readonly replaced: string | null
   /** Documents that were on their way and are prepared again. */
   readonly again: number
   /** Documents that came or changed while it was not live: received again, in `ingestion`. */
@@ -88,6 +93,8 @@ export interface Switch {
 /** How long it waits until nothing is on its way to the next one, or nobody reads the view. */
 const WAIT_MS = 15_000
 const PAUSE_MS = 100
+/** After so long it is looked at whether it will be enough. */
+const LOOK_MS = 5_000
 const VIEW_PAUSE_MS = 500
 /** Longer than between two tries: should this process die, it is over soon. */
 const HOLD_SECONDS = 5
@@ -122,13 +129,15 @@ export async function switchGeneration(
 }
 
 /**
- * Makes the retired generation the live one again. What it has missed is received again, and prepared for it.
+ * Makes the retired generation the live one again, where that is the older one: asked twice, it does not go forward. What
+ * it has missed is received again, and prepared for it.
  * @throws CodedError UNKNOWN_DOMAIN, NOTHING_TO_ROLL_BACK, and those of `switchGeneration`
  */
 export async function rollbackGeneration(deps: SwitchDeps, name: string): Promise<Switch> {
   const domain = await findDomain(deps, name)
   const row = (await listGenerations(deps.db, domain.id)).find(({ state }) => state === 'retired')
   if (row === undefined) throw nothingToRollBack(name)
+  if (row.id > domain.generationId) throw rolledBackAlready(name, String(row.id))
   const next = await findDomainAt(deps, name, String(row.id)).catch((error: unknown) => {
     throw codeOf(error) === 'UNKNOWN_GENERATION' ? nothingToRollBack(name) : error
   })
@@ -151,6 +160,7 @@ const unchanged = ({ domain, id }: Pick<GenerationRow, 'domain' | 'id'>): Switch
   domain,
   live: String(id),
   retired: null,
+  replaced: null,
   again: 0,
   behind: 0,
   ingestion: null,
@@ -177,7 +187,13 @@ async function requireComplete(
   throw notComplete(row, left, await generationErrors(db, row.id))
 }
 
-/** The report of a gate that refused and was overruled; null: it passed, or there is none. @throws CodedError GATE_FAILED */
+/** Kept where a forced switch did not wait for a verdict. */
+const UNASKED = {
+  state: 'unasked',
+  sentence: { en: 'Its gate was not asked.', zh: '未经门槛检验。' },
+}
+
+/** What stands of a gate that was overruled; null: it passed, or there is none. @throws CodedError GATE_FAILED */
 async function passGate(
   { gate }: Pick<SwitchDeps, 'gate'>,
   domain: Domain,
@@ -185,10 +201,11 @@ async function passGate(
   isForced: boolean,
 ): Promise<object | null> {
   if (gate === undefined) return null
-  const verdict = await gate(domain, row).catch((error: unknown): GateVerdict => {
+  const verdict = await gate(domain, row, { isForced }).catch((error: unknown): GateVerdict => {
     if (!isForced) throw error
     return { passed: false, report: { error: { code: codeOf(error), message: messageOf(error) } } }
   })
+  if (verdict === null) return UNASKED
   if (verdict.passed) return null
   if (!isForced) throw verdict.refusal ?? gateRefused(row, verdict.report)
   return verdict.report
@@ -215,8 +232,11 @@ async function takeOver(
   if (outcome.outcome === 'incomplete') {
     throw notComplete(row, outcome.left, await generationErrors(deps.db, row.id))
   }
-  const { retired, again, behind, ingestion } = outcome
-  deps.log.info({ domain: row.domain, live: row.id, retired, again, behind }, 'another generation is live')
+  const { retired, replaced, again, behind, ingestion } = outcome
+  deps.log.info(
+    { domain: row.domain, live: row.id, retired, replaced, again, behind },
+    'another generation is live',
+  )
   // Behind it: what dies here is done by the sweep.
   await prepareAgain(deps, again + behind).catch((error: unknown) =>
     deps.log.warn({ err: error }, 'not enqueued, the sweep will do it'),
@@ -226,6 +246,7 @@ async function takeOver(
     domain: row.domain,
     live: String(row.id),
     retired: String(retired),
+    replaced: replaced === null ? null : String(replaced),
     again,
     behind,
     ingestion: ingestion === null ? null : String(ingestion),
@@ -239,7 +260,9 @@ async function tryFor(
   { live, next }: Sides,
   how: How,
 ): Promise<SwitchOutcome> {
-  const end = performance.now() + WAIT_MS
+  const begun = performance.now()
+  const end = begun + WAIT_MS
+  let first: number | undefined
   for (;;) {
     const outcome = await once(deps, row, next, how)
     const isOver = performance.now() > end
@@ -249,6 +272,10 @@ async function tryFor(
       await sleep(VIEW_PAUSE_MS)
     } else {
       if (isOver || !isMoment(outcome, how)) return outcome
+      if (outcome.outcome === 'incomplete') {
+        first ??= outcome.left.open
+        if (performance.now() - begun > LOOK_MS && isFar(first, outcome.left.open)) return outcome
+      }
       await holdBack(deps.db, live.generationId, HOLD_SECONDS)
     }
     await sleep(PAUSE_MS)
@@ -288,56 +315,5 @@ async function prepareAgain({ db, queues, settings }: SwitchDeps, documents: num
     const reclaimed = await reclaimDocuments(db, settings.ownedSeconds)
     await queues.addPrepare(reclaimed.ranges)
     more = reclaimed.more
-  }
-}
-
-/** How long whoever switches by itself has it for itself, gate included. */
-const OWN_SECONDS = 600
-/** After a refusal nobody tries again for so long; a gate that is still being asked is looked at sooner. */
-const AGAIN_SECONDS = 60
-const SOON_SECONDS = 5
-
-/**
- * Switches to generations that are to take over once they are built; `signal` leaves a gate that is still being asked to
- * the next worker. Returns how many did.
- */
-export async function switchDue(deps: SwitchDeps, signal?: AbortSignal): Promise<number> {
-  let switched = 0
-  for (const due of await listDueSwitches(deps.db)) {
-    if (signal?.aborted) break
-    if (!(await takeSwitch(deps.db, due.id, OWN_SECONDS))) continue
-    const outcome = await unlessAborted(trySwitch(deps, due), signal)
-    if (outcome === true) switched++
-    if (outcome === 'aborted') await leaveSwitch(deps.db, due.id, 0)
-  }
-  return switched
-}
-
-async function trySwitch(deps: SwitchDeps, { id, domain }: DueSwitch): Promise<boolean> {
-  try {
-    await switchGeneration(deps, domain, String(id))
-    await leaveSwitch(deps.db, id, 0)
-    return true
-  } catch (error) {
-    const isSoon = error instanceof CodedError && error.retryable
-    await leaveSwitch(deps.db, id, isSoon ? SOON_SECONDS : AGAIN_SECONDS)
-    if (!(error instanceof CodedError)) throw error
-    deps.log.debug({ domain, generation: id, code: error.code }, 'not switched to it yet')
-    return false
-  }
-}
-
-/** What comes of `work`, or 'aborted' when the signal is quicker; then it goes on, and nobody hears of it. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | 'aborted'> {
-  if (signal === undefined) return work
-  const settled = new AbortController()
-  const aborted = new Promise<'aborted'>((resolve) => {
-    signal.addEventListener('abort', () => resolve('aborted'), { once: true, signal: settled.signal })
-  })
-  try {
-    work.catch(() => undefined)
-    return await Promise.race([work, aborted])
-  } finally {
-    settled.abort()
   }
 }

@@ -33,14 +33,43 @@ export async function takeSwitch(db: Db, generationId: number, seconds: number):
   return rows.length > 0
 }
 
+/** Says that its gate refused, and until when nobody tries again. */
+const refusedRole = (generationId: number): string => `refused ${Number(generationId)}`
+
 /** Nobody comes back before `seconds`; 0: it is nobody's. */
 export async function leaveSwitch(db: Db, generationId: number, seconds: number): Promise<void> {
-  if (seconds === 0) {
-    await db.query('delete from millrace.roles where name = $1', [switchRole(generationId)])
-    return
-  }
+  const roles = [refusedRole(generationId), ...(seconds === 0 ? [switchRole(generationId)] : [])]
+  await db.query('delete from millrace.roles where name = any($1)', [roles])
+  if (seconds === 0) return
   await db.query(`update millrace.roles set until = now() + make_interval(secs => $2) where name = $1`, [
     switchRole(generationId),
     seconds,
   ])
+}
+
+/** Its gate refused: nobody comes back before `seconds`, unless `lookAgain` is called. */
+export async function refuseSwitch(db: Db, generationId: number, seconds: number): Promise<void> {
+  await db.query(
+    `insert into millrace.roles (name, until) select name, now() + make_interval(secs => $2) from unnest($1::text[]) u (name)
+     on conflict (name) do update set until = excluded.until`,
+    [[refusedRole(generationId), switchRole(generationId)], seconds],
+  )
+}
+
+/** Something that a gate's refusal rested on has changed: whoever switches by itself need not wait. */
+export async function lookAgain(db: Db, generationId: number): Promise<void> {
+  await db.query(
+    `delete from millrace.roles where name = any($1) and exists (select 1 from millrace.roles where name = $2)`,
+    [[refusedRole(generationId), switchRole(generationId)], refusedRole(generationId)],
+  )
+}
+
+/** When a switch that is to happen by itself is tried again, of those whose gate refused it. */
+export async function listRefusals(on: Session, generations: readonly number[]): Promise<Map<number, Date>> {
+  const rows = await on.query<{ id: number; until: Date }>(
+    `select u.id, r.until from unnest($1::bigint[]) u (id) join millrace.roles r on r.name = 'refused ' || u.id
+     where r.until > '-infinity'`,
+    [generations],
+  )
+  return new Map(rows.map(({ id, until }) => [id, until]))
 }

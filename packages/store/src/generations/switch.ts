@@ -25,6 +25,8 @@ export interface Switched {
   readonly outcome: 'switched'
   /** The one whose place it took. */
   readonly retired: number
+  /** The one that was retired before, which ends with it. */
+  readonly replaced: number | null
   /** Documents that were on their way to the other one, and are prepared again for this. */
   readonly again: number
   /** Documents that came or changed while it was not live: they are received again, in an ingestion of their own. */
@@ -76,7 +78,7 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
       const behind = (await listBehind(tx, to.domainId, next.id)).length
       if (behind > 0) return { outcome: 'copying', behind }
     }
-    await flip(tx, { ...to, force: forced }, live.id, target)
+    const replaced = await flip(tx, { ...to, force: forced }, live.id, target)
     const again = await takeBack(tx, to.domainId)
     if (isBuilt) await failWith(tx, next.id)
     await recover(tx, to.domainId, next.id, isBuilt ? ['failed'] : ['failed', 'received'])
@@ -85,7 +87,7 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     await tx.query('update millrace.domains set updated_at = now() where id = $1', [to.domainId])
     await letGo(tx, live.id)
     await show(tx, target)
-    return { outcome: 'switched', retired: live.id, again, ...late }
+    return { outcome: 'switched', retired: live.id, replaced, again, ...late }
   })
 }
 
@@ -102,11 +104,11 @@ async function targetOf(tx: Tx, generationId: number): Promise<Target | undefine
   return found[0]
 }
 
-/** One that was retired before ends, unless it is the next; the live one retires; the next is live. A domain has one of each. */
-async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise<void> {
-  await tx.query(
+/** One that was retired before ends, unless it is the next; the live one retires; the next is live. A domain has one of each. Returns the one that ends. */
+async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise<number | null> {
+  const ended = await tx.query<{ id: number }>(
     `update millrace.generations set state = 'ending', ended_at = now(), ended_by = 'replaced', follows = false, drop_at = null
-     where domain_id = $1 and state = 'retired'`,
+     where domain_id = $1 and state = 'retired' returning id`,
     [to.domainId],
   )
   // How long the other one stays is said by the one of the two that was built beside it. Vectors that nobody can compute
@@ -136,6 +138,7 @@ async function flip(tx: Tx, to: SwitchTo, live: number, target: Target): Promise
       force?.gated == null ? null : JSON.stringify(force.gated),
     ],
   )
+  return ended.find(({ id }) => id !== target.id)?.id ?? null
 }
 
 /** Documents that are being prepared or embedded for the old one; their ingestions no longer count what was made of them. */
