@@ -44,6 +44,7 @@ export const generationSchema = z.object({
   keepUpToDate: z.boolean(),
   thresholds: z.string(),
   copiesFrom: z.string().nullable(),
+  copiedFrom: z.string().nullable(),
   copySince: z.string().nullable(),
   gate: z.record(z.string(), z.unknown()),
   gated: z.record(z.string(), z.unknown()).nullable(),
@@ -71,6 +72,7 @@ export const generationPlanSchema = z.object({
   bytes: z.number(),
   changes: z.array(z.string()),
   exact: z.boolean(),
+  copiedFrom: z.string().nullable(),
   sampled: z.number().nullable(),
   adapted: z.array(z.object({ field: z.string(), from: z.number(), to: z.number() })),
 })

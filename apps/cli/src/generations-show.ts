@@ -67,6 +67,14 @@ export function showGeneration(generation: Generation): string {
       ? []
       : [['chunks', `${chunking.kind}, ${chunking.size} tokens, overlap ${chunking.overlap}`]]),
     ['kept', `${generation.outputs.join(', ')} as ${generation.storage}`],
+    ...(generation.copiedFrom === null
+      ? []
+      : [
+          [
+            'precision',
+            `of ${generation.copiedFrom}, from which its vectors were copied; --no-copy computes them anew`,
+          ],
+        ]),
     [
       'index',
       `m ${generation.index.m}, efConstruction ${generation.index.efConstruction}${generation.index.ready ? '' : ' (none yet)'}`,
@@ -142,7 +150,9 @@ export function showPlan(domain: string, plan: GenerationPlan): string {
       ['  on disk', `${bytes(plan.bytes)} beside the live one, about`],
     ]),
     sampled === null ? '' : `  an estimate: ${count(sampled, 'document')} stand for all\n`,
-    plan.exact ? '' : '  what is copied are codes of a coarser form: --no-copy computes them anew\n',
+    plan.copiedFrom === null
+      ? ''
+      : `  what is copied has the precision of ${plan.copiedFrom}: --no-copy computes it anew\n`,
     ...adapted.map(
       ({ field, from, to }) => `  ${field} becomes ${to} instead of ${from}: the model takes no more\n`,
     ),

@@ -148,6 +148,7 @@ export {
   topsOf,
 } from './generations/gate.js'
 export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
+export { formsBehind } from './generations/lineage.js'
 export {
   type Completeness,
   completeness,

@@ -115,6 +115,12 @@ export const generationOut = z.object({
   keepUpToDate: z.boolean(),
   thresholds: z.enum(['confirm', 'carry', 'defaults']),
   copiesFrom: z.string().nullable().describe('The generation whose vectors are taken over'),
+  copiedFrom: z
+    .string()
+    .nullable()
+    .describe(
+      'The coarsest form of storage that its vectors came through: they have its precision. null: none coarser than its own',
+    ),
   copySince: moment,
   gate: record,
   gated: record.nullable().describe('What came of its gate last'),
@@ -151,6 +157,10 @@ export const planOut = z.object({
   exact: z
     .boolean()
     .describe('false: what is taken over are codes of a coarser form, no better than they were'),
+  copiedFrom: z
+    .string()
+    .nullable()
+    .describe("That coarser form: the live one's, or one that its vectors came through; null: exact"),
   sampled: z.int().nullable().describe('Documents that the figures rest on; null: all were counted'),
   adapted: z
     .array(z.object({ field: z.string(), from: z.number(), to: z.number() }))

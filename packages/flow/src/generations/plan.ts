@@ -4,11 +4,13 @@ import {
   countDocuments,
   countSlice,
   type Db,
+  formsBehind,
   measuredSpeed,
   missingTexts,
   NO_DOCUMENTS,
   rowBytes,
   type SampledDocument,
+  type StorageForm,
   sampleDocuments,
 } from '@millrace/store'
 import type { Preparation } from '../preparation.js'
@@ -16,7 +18,7 @@ import type { Preparer } from '../preparer.js'
 import type { Settings } from '../settings.js'
 import type { Domain } from '../verbs/domains.js'
 import { estimateBytes, type Volume } from './bytes.js'
-import type { Copies } from './copies.js'
+import { type Copies, copiedThrough } from './copies.js'
 import type { Change, Wanted } from './wanted.js'
 
 /** What building a generation would take. */
@@ -32,6 +34,8 @@ export interface GenerationPlan {
   readonly changes: readonly Change[]
   /** False: what is taken over are codes of a coarser form, which the finer one cannot mend. */
   readonly exact: boolean
+  /** That coarser form, which may be one that the live generation's vectors were in before; null where it is exact. */
+  readonly copiedFrom: StorageForm | null
   /** Documents that the figures rest on; null: all were counted. */
   readonly sampled: number | null
   readonly adapted: Wanted['adapted']
@@ -85,6 +89,8 @@ export async function planGeneration(
   const speed = await measuredSpeed(deps.db, wanted.model)
   const indexed = deps.db.kind === 'server' && volume.chunks >= deps.settings.indexRowsMin
   const rows = await rowBytes(deps.db, live.generationId)
+  const behind = copies === undefined ? [] : await formsOf(deps.db, live)
+  const copiedFrom = copiedThrough(wanted.storage, behind)
   return {
     documents: counts.total - counts.cancelled,
     chunks: { total: volume.chunks, copied: scaled(share.copied), embedded: scaled(share.embedded) },
@@ -99,10 +105,17 @@ export async function planGeneration(
           },
     bytes: estimateBytes(wanted, volume, { ...counted, rows, lexical: live.lexical }, indexed),
     changes,
-    exact: copies?.exact ?? true,
+    exact: copiedFrom === null,
+    copiedFrom,
     sampled: sampledOf(counted.documents, sample?.documents, scale),
     adapted: wanted.adapted,
   }
+}
+
+/** Its own, and those that its vectors came through. */
+async function formsOf(db: Db, { generationId, storage }: Domain): Promise<readonly StorageForm[]> {
+  const behind = await formsBehind(db, [generationId])
+  return [storage, ...(behind.get(generationId) ?? [])]
 }
 
 /** Null where every document that will be there was looked at. */

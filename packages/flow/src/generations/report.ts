@@ -12,6 +12,7 @@ import type {
   TextOutput,
   ThresholdPolicy,
 } from '@millrace/store'
+import { copiedThrough } from './copies.js'
 
 /**
  * What a build is at. `incomplete`: nothing is left to be done, but documents failed that readers of the live generation
@@ -61,6 +62,8 @@ export interface Generation {
   readonly keepUpToDate: boolean
   readonly thresholds: ThresholdPolicy
   readonly copiesFrom: string | null
+  /** The coarsest form that its vectors came through, whose precision they have; null: none coarser than their own. */
+  readonly copiedFrom: StorageForm | null
   readonly copySince: string | null
   readonly gate: Readonly<Record<string, unknown>>
   readonly gated: Readonly<Record<string, unknown>> | null
@@ -81,6 +84,8 @@ export interface Facts {
   readonly progress: GenerationProgress
   readonly completeness?: Completeness | undefined
   readonly errors?: readonly GenerationError[] | undefined
+  /** Forms that its vectors came through. */
+  readonly behind?: readonly StorageForm[] | undefined
   /** Of the live one: its documents stand in the domain's. */
   readonly live?:
     | { readonly counts: DocumentCounts; readonly chunks: number; readonly tokens: number }
@@ -127,6 +132,7 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     keepUpToDate: row.keepUpToDate,
     thresholds: row.thresholds,
     copiesFrom: row.copiesFrom === null ? null : String(row.copiesFrom),
+    copiedFrom: copiedThrough(row.storage, facts.behind ?? []),
     copySince: moment(row.copiesSince),
     gate: row.gate,
     gated: row.gated,

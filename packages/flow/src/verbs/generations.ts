@@ -5,6 +5,7 @@ import {
   countDocuments,
   countPublished,
   type Db,
+  formsBehind,
   type GenerationChange,
   type GenerationRow,
   type GenerationState,
@@ -226,7 +227,11 @@ async function describeAll(
 ): Promise<Generation[]> {
   const idsOf = (...states: GenerationState[]) =>
     rows.filter(({ state }) => states.includes(state)).map(({ id }) => id)
-  const [progress, published, live] = await Promise.all([
+  const [behind, progress, published, live] = await Promise.all([
+    formsBehind(
+      db,
+      rows.map(({ id }) => id),
+    ),
     progressOf(db, idsOf('building', 'retired')),
     countPublished(db, idsOf('retired')),
     idsOf('live').length === 0 ? undefined : liveFacts(db, domain),
@@ -241,6 +246,7 @@ async function describeAll(
         progress: own,
         completeness: row.state === 'building' ? await completeness(db, row.id, settings) : undefined,
         errors: isOpen && own.failed > 0 ? await generationErrors(db, row.id) : [],
+        behind: behind.get(row.id),
         live: row.state === 'live' ? live : undefined,
         published: published.get(row.id),
         rate: isOpen ? rates?.of(row.id, { at: now.getTime(), tokens: row.tokensEmbedded }) : undefined,
