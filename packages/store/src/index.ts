@@ -247,6 +247,7 @@ export {
   noteBreak,
   openLease,
   renewLease,
+  takeBackLeases,
   uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'

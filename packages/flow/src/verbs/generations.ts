@@ -19,6 +19,7 @@ import {
   progressOf,
   readyVolume,
   type ThresholdPolicy,
+  takeBackLeases,
 } from '@millrace/store'
 import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
@@ -169,7 +170,9 @@ export async function changeGeneration(
     const { id: number, domainId, state } = row
     const changed = await patchGeneration(deps.db, { id: number, domainId, states: [state] }, rowOf(patch))
     // Undefined: it is in another state by now, in which other fields mean something.
-    if (changed !== undefined) return describe(deps, domain, changed)
+    if (changed === undefined) continue
+    if (patch.paused === true) await takeBackLeases(deps.db, number)
+    return describe(deps, domain, changed)
   }
 }
 
