@@ -3,6 +3,8 @@ import { chunkingIn, cleaningIn, indexIn, outputs, storage } from './domains.js'
 import { gateIn } from './gate.js'
 import { domainName } from './shared.js'
 
+/** A search that began before the switch ends within it. */
+const SOAK_SECONDS_MIN = 60
 /** A year. */
 const SOAK_SECONDS_MAX = 31_536_000
 
@@ -13,7 +15,7 @@ const weight = z
   .describe('Its share of embedding beside a generation of weight 1: what is submitted goes on meanwhile')
 const soakSeconds = z
   .int()
-  .min(0)
+  .min(SOAK_SECONDS_MIN, { error: 'Too short: it is in seconds, and a minute, 60, at least' })
   .max(SOAK_SECONDS_MAX)
   .describe('How long the generation that it replaces stays, to roll back to; a minute at least')
 const run = {
