@@ -163,7 +163,7 @@ function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {
   if (hours === 0) return 'nothing to embed'
   if (hours === null || speed === null) return 'not known: nothing was embedded here yet'
   const by = `${count(Math.round(speed.tokensPerSecond))} tokens/s, measured with ${speed.of === 'this model' ? 'this' : 'another'} model`
-  return `${duration(hours * 3_600)} at ${by}`
+  return `${hours * 3_600 < 1 ? 'less than a second' : duration(hours * 3_600)} at ${by}`
 }
 
 export function showSwitched({ domain, live, retired, again, behind }: Switched): string {

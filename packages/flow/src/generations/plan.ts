@@ -124,11 +124,11 @@ function sampledOf(counted: number, divided: number | undefined, scale: number):
   return counted === 0 || scale === 1 ? null : counted
 }
 
-/** To the thousandth; 0 where nothing is embedded, however fast. */
+/** To some milliseconds, and never 0 where something is embedded, however fast. */
 function hoursOf(tokens: number, tokensPerSecond: number | undefined): number | null {
   if (tokens === 0) return 0
   if (tokensPerSecond === undefined || tokensPerSecond <= 0) return null
-  return Math.round((tokens / tokensPerSecond / 3_600) * 1_000) / 1_000
+  return Math.max(Math.round((tokens / tokensPerSecond / 3_600) * 1e6), 1) / 1e6
 }
 
 /** What was counted of the live generation. */
