@@ -25,9 +25,9 @@ export const generationSchema = z.object({
     .nullable(),
   chunks: z.number().nullable(),
   tokens: z.number().nullable(),
-  copied: z.number(),
-  embedded: z.number(),
-  tokensEmbedded: z.number(),
+  copied: z.number().nullable(),
+  embedded: z.number().nullable(),
+  tokensEmbedded: z.number().nullable(),
   tokensPerSecond: z.number().nullable(),
   etaSeconds: z.number().nullable(),
   errors: z.array(

@@ -24,8 +24,8 @@ export function showGenerations(domain: string, generations: readonly Generation
       one.model,
       one.storage,
       documentsOf(one),
-      count(one.copied),
-      count(one.embedded),
+      one.copied === null ? '–' : count(one.copied),
+      one.embedded === null ? '–' : count(one.embedded),
       (one.endedAt ?? one.retiredAt ?? one.liveSince ?? one.startedAt ?? one.createdAt).slice(0, 16),
     ]),
   ])
@@ -50,8 +50,8 @@ export function buildNotes(generation: Generation): string[] {
   const failed = documents?.failed ?? 0
   return [
     paused ? 'paused' : (phase ?? generation.state),
-    copied > 0 ? `${count(copied)} copied` : '',
-    `${count(embedded)} embedded`,
+    copied !== null && copied > 0 ? `${count(copied)} copied` : '',
+    embedded === null ? '' : `${count(embedded)} embedded`,
     tokensPerSecond !== null && tokensPerSecond > 0 ? `${count(Math.round(tokensPerSecond))} tokens/s` : '',
     etaSeconds !== null && etaSeconds > 0 ? `${duration(etaSeconds)} left` : '',
     failed > 0 ? `${count(failed)} failed` : '',
@@ -80,10 +80,7 @@ export function showGeneration(generation: Generation): string {
       `m ${generation.index.m}, efConstruction ${generation.index.efConstruction}${generation.index.ready ? '' : ' (none yet)'}`,
     ],
     ...(documents === null ? [] : [['documents', documentLine(documents)]]),
-    [
-      'texts',
-      `${count(generation.copied)} copied, ${count(generation.embedded)} embedded (${count(generation.tokensEmbedded, 'token')})`,
-    ],
+    ['texts', textLine(generation)],
     ...buildRows(generation),
     ...datesOf(generation),
   ]
@@ -97,6 +94,11 @@ export function showGeneration(generation: Generation): string {
     ),
   ].join('')
 }
+
+const textLine = ({ copied, embedded, tokensEmbedded }: Generation): string =>
+  copied === null || embedded === null
+    ? 'embedded for ingestions: it came with the domain'
+    : `${count(copied)} copied, ${count(embedded)} embedded (${count(tokensEmbedded ?? 0, 'token')})`
 
 const documentLine = (documents: NonNullable<Generation['documents']>): string =>
   [
@@ -141,10 +143,7 @@ export function showPlan(domain: string, plan: GenerationPlan): string {
     `${domain}: another generation, for a change of ${changes.join(', ')}\n`,
     table([
       ['  documents', count(documents)],
-      [
-        '  chunks',
-        `${count(chunks.total)}: ${count(chunks.copied)} copied, ${count(chunks.embedded)} embedded`,
-      ],
+      ['  chunks', chunkLine(chunks)],
       ['  tokens', `${count(tokens.total)}: ${count(tokens.embedded)} to embed`],
       ['  time', timeOf(hours, speed)],
       ['  on disk', `${bytes(plan.bytes)} beside the live one, about`],
@@ -157,6 +156,13 @@ export function showPlan(domain: string, plan: GenerationPlan): string {
       ({ field, from, to }) => `  ${field} becomes ${to} instead of ${from}: the model takes no more\n`,
     ),
   ].join('')
+}
+
+/** What is neither copied nor embedded has the text of another one. */
+function chunkLine({ total, copied, embedded }: GenerationPlan['chunks']): string {
+  const repeated = total - copied - embedded
+  const rest = repeated > 0 ? `, ${count(repeated)} with the text of another` : ''
+  return `${count(total)}: ${count(copied)} copied, ${count(embedded)} embedded${rest}`
 }
 
 function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {

@@ -95,7 +95,7 @@ describe('millrace generations', () => {
     expect(changed.out).toContain('stays 2 h, kept up to date')
 
     const tried = await run('search', 'whales', '-d', 'notes', '--generation', built.id, '--json')
-    expect(JSON.parse(tried.out)).toMatchObject({ model: 'bge-small-zh-v1.5' })
+    expect(JSON.parse(tried.out)).toMatchObject({ generation: built.id, model: 'bge-small-zh-v1.5' })
     const gate = await generations('gate', 'notes')
     expect([0, 3]).toContain(gate.code)
     expect(gate.out).toMatch(/^(passed|refused): /)

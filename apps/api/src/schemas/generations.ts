@@ -98,9 +98,15 @@ export const generationOut = z.object({
     .describe('null: it has ended'),
   chunks: z.int().nullable().describe('Of the documents that are prepared; null: not counted any more'),
   tokens: z.int().nullable(),
-  copied: z.int().describe('Texts whose vectors were taken over'),
-  embedded: z.int().describe('Texts that the model computed'),
-  tokensEmbedded: z.int(),
+  copied: z
+    .int()
+    .nullable()
+    .describe('Texts whose vectors were taken over; null: it was never built beside another'),
+  embedded: z
+    .int()
+    .nullable()
+    .describe('Texts that the model computed for it; null: those of a first one count in its ingestions'),
+  tokensEmbedded: z.int().nullable(),
   tokensPerSecond: z.number().nullable().describe('Of late, while it is built'),
   etaSeconds: z.number().nullable().describe('null until it can be told, and while it is paused'),
   errors: z.array(
@@ -145,7 +151,7 @@ export const planOut = z.object({
   documents: z.int(),
   chunks: z.object({
     total: z.int(),
-    copied: z.int(),
+    copied: z.int().describe('Texts, as many chunks as have them'),
     embedded: z.int().describe('What is neither is a text that came before'),
   }),
   tokens: z.object({ total: z.int(), embedded: z.int() }),

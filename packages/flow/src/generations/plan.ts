@@ -12,6 +12,7 @@ import {
   type SampledDocument,
   type StorageForm,
   sampleDocuments,
+  tableSizes,
 } from '@millrace/store'
 import type { Preparation } from '../preparation.js'
 import type { Preparer } from '../preparer.js'
@@ -79,7 +80,10 @@ export async function planGeneration(
   const counted = await count(deps.db, live, counts.ready, copies === undefined ? null : copySince)
   const isSameRecipe = wanted.recipeHash === live.recipeHash
   const sample = isSameRecipe ? undefined : await divideSample(deps, live, planned, counted.picked)
-  const share = sample === undefined ? keptAs(counted, copies !== undefined) : sharesOf(counted, sample)
+  const share =
+    sample === undefined
+      ? keptAs(counted, copies !== undefined, await countTexts(deps.db, live))
+      : sharesOf(counted, sample)
   // Those that are on their way now will be there, and those that were not counted.
   const coming = counts.total - counts.cancelled - counts.failed
   const scale = counted.documents === 0 ? 0 : coming / counted.documents
@@ -168,14 +172,19 @@ interface Share extends Volume {
   readonly embeddedTokens: number
 }
 
-/** With the same recipe they are the same chunks. */
-const keptAs = ({ chunks, tokens, copied }: Counted, isCopied: boolean): Share => ({
-  chunks,
-  tokens,
-  copied: isCopied ? copied.chunks : 0,
-  embedded: isCopied ? chunks - copied.chunks : chunks,
-  embeddedTokens: isCopied ? tokens - copied.tokens : tokens,
-})
+/** A text that several chunks have is there once. */
+async function countTexts(db: Db, { generationId }: Domain): Promise<number> {
+  return (await tableSizes(db, generationId)).find(({ name }) => name === 'vectors')?.rows ?? 0
+}
+
+/** With the same recipe they are the same chunks, of as many texts. */
+function keptAs({ chunks, tokens, copied }: Counted, isCopied: boolean, texts: number): Share {
+  const all = { chunks, tokens }
+  if (!isCopied) return { ...all, copied: 0, embedded: Math.min(chunks, texts), embeddedTokens: tokens }
+  const young = Math.min(copied.chunks, texts)
+  const embedded = Math.min(chunks - copied.chunks, texts - young)
+  return { ...all, copied: young, embedded, embeddedTokens: tokens - copied.tokens }
+}
 
 /** What came of the documents that were divided. */
 interface Sample extends Share {

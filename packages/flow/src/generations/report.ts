@@ -48,10 +48,10 @@ export interface Generation {
   readonly documents: GenerationDocuments | null
   readonly chunks: number | null
   readonly tokens: number | null
-  /** Texts whose vectors were taken over, and texts that the model computed. */
-  readonly copied: number
-  readonly embedded: number
-  readonly tokensEmbedded: number
+  /** Texts whose vectors were taken over, and texts that the model computed. Null: it was never built beside another. */
+  readonly copied: number | null
+  readonly embedded: number | null
+  readonly tokensEmbedded: number | null
   readonly tokensPerSecond: number | null
   readonly etaSeconds: number | null
   readonly errors: readonly GenerationError[]
@@ -119,9 +119,7 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     index: { ...row.index, ready: row.indexedAt !== null },
     documents: documentsOf(row, facts),
     ...volumeOf(row, facts),
-    copied: row.textsCopied,
-    embedded: row.textsEmbedded,
-    tokensEmbedded: row.tokensEmbedded,
+    ...countedOf(row),
     tokensPerSecond: perSecond === null ? null : Math.round(perSecond * 10) / 10,
     etaSeconds: etaOf(row, facts, perSecond),
     errors: facts.errors ?? [],
@@ -147,6 +145,14 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     endedBy: row.endedBy,
     error: row.errorCode === null ? null : { code: row.errorCode, message: row.errorMessage ?? '' },
   }
+}
+
+/** What came with the domain was embedded for its ingestions, and is counted there. */
+function countedOf(row: GenerationRow): Pick<Generation, 'copied' | 'embedded' | 'tokensEmbedded'> {
+  const { startedAt, textsCopied: copied, textsEmbedded: embedded, tokensEmbedded } = row
+  if (startedAt === null && copied + embedded === 0)
+    return { copied: null, embedded: null, tokensEmbedded: null }
+  return { copied, embedded, tokensEmbedded }
 }
 
 const moment = (date: Date | null): string | null => date?.toISOString() ?? null
