@@ -222,6 +222,7 @@ export const searchSchema = z.object({
       metadata: z.record(z.string(), z.unknown()),
     }),
   ),
+  generation: z.string(),
   model: z.string(),
   threshold: z.number().nullable(),
   staleThreshold: z.object({ score: z.string(), threshold: z.number(), recipe: z.string() }).nullable(),

@@ -123,6 +123,13 @@ describe('what is left of a build', () => {
   })
 })
 
+test('one that came with its domain has nothing counted, one that was built has', () => {
+  const counted = (more: Partial<GenerationRow>) =>
+    describeGeneration(row(more), { progress: NO_PROGRESS, now: START })
+  expect(counted({ state: 'live', startedAt: null })).toMatchObject({ copied: null, embedded: null })
+  expect(counted({ textsCopied: 2 })).toMatchObject({ copied: 2, embedded: 0, tokensEmbedded: 0 })
+})
+
 describe('rates of late', () => {
   test('are of the last 20 to 40 seconds, however often one looks', () => {
     const rates = openRates()
