@@ -149,6 +149,14 @@ export {
 } from './generations/gate.js'
 export { holdBack, isDomainHeldBack, keepLive, letGo, modelsInUse } from './generations/hold.js'
 export {
+  allowTokens,
+  isLeased,
+  type LeftPaused,
+  pauseBuilding,
+  releaseLeases,
+  resumeBuilding,
+} from './generations/pause.js'
+export {
   type Completeness,
   completeness,
   type GenerationError,
@@ -323,7 +331,6 @@ export {
   type BuildLeft,
   buildLeft,
   countOlder,
-  pauseBuilding,
   type Retried,
   retryFailed,
 } from './schedules/retry.js'
