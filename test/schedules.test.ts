@@ -320,7 +320,7 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     expect(done.cost).toMatchObject({ documents: 3, texts: 2 })
   })
 
-  test('what an older recipe made is made anew beside it, within the window, and takes over', async () => {
+  test('what an older revision of the model made is made anew beside it, within the window, and takes over', async () => {
     const { db } = world.running.backends
     const generations = (state: string) =>
       db.query<{ id: number; paused: boolean }>(
@@ -334,9 +334,11 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     ])
     const [old] = await generations('live')
     await db.query(
-      `update millrace.generations set recipe_hash = 'older', recipe = jsonb_set(recipe, '{chunking,version}', '0') where id = $1`,
+      `update millrace.generations set recipe_hash = 'older', recipe = jsonb_set(recipe, '{revision}', '"older"') where id = $1`,
       [old?.id],
     )
+    const search = () => world.call('POST', '/v1/domains/diary/search', { query: 'What happened?' })
+    expect((await search()).body.error?.code).toBe('MODEL_CHANGED')
     setClock('2026-03-02T05:59:00Z')
     await create(world, {
       name: 'renew',
@@ -364,6 +366,8 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     const [live] = await generations('live')
     expect(done).toMatchObject({ outcome: 'done', summary: `generation ${live?.id} is live` })
     expect(live?.id).not.toBe(old?.id)
+    // The one before could not be asked any more, so its gate had nothing to hold against the new one.
+    expect((await search()).status).toBe(200)
     const again = await world.client.post('/v1/schedules/renew/run', {}, run)
     const nothing = await until(() => ended(world, 'renew'))
     expect(nothing).toMatchObject({ id: again.id, summary: 'nothing is stale' })
