@@ -25,6 +25,7 @@ const row = (more: Partial<GenerationRow> = {}): GenerationRow => ({
   filledAt: START,
   builtAt: null,
   paused: false,
+  waitsFor: null,
   weight: 0.5,
   follows: true,
   switchWhenBuilt: false,

@@ -1,5 +1,6 @@
 import { codeOf } from '@millrace/errors'
 import { type Db, one, type Session, type Tx } from '../connect.js'
+import { type LeftPaused, leavePaused } from '../generations/pause.js'
 
 export type Outcome = 'done' | 'failed' | 'stopped' | 'skipped'
 /** tick: it was due. missed: it was due while nobody was there. now: somebody asked for it. */
@@ -185,8 +186,13 @@ export async function updateSchedule(
   }
 }
 
-export async function deleteSchedule(db: Db, id: number): Promise<boolean> {
-  return (await db.query('delete from millrace.schedules where id = $1 returning 1', [id])).length > 0
+/** What it was building stays, paused; returned is what that is. */
+export function deleteSchedule(db: Db, id: number): Promise<LeftPaused[]> {
+  return db.transact(async (tx) => {
+    const left = await leavePaused(tx, id)
+    await tx.query('delete from millrace.schedules where id = $1', [id])
+    return left
+  })
 }
 
 /** Pausing ends what is at work at its next step. */

@@ -107,14 +107,20 @@ export async function storeStep(
 export async function holdScheduleRun(
   on: Session,
   run: Mine,
-  held: { readonly until: Date | null; readonly by: string | null; readonly failed?: boolean },
+  held: {
+    readonly until: Date | null
+    readonly by: string | null
+    readonly failed?: boolean
+    /** It stops, and waits for what it began to do so too. */
+    readonly stops?: boolean
+  },
 ): Promise<void> {
   await on.query(
     `update millrace.schedule_runs set
-       owned_until = '-infinity', owner = null, held_until = case when stopping then null else $3::timestamptz end,
+       owned_until = '-infinity', owner = null, held_until = case when stopping and not $6::boolean then null else $3::timestamptz end,
        held_by = $4, attempts = case when $5 then attempts else 0 end
      where id = $1 and owner = $2 and outcome is null`,
-    [run.id, run.owner, held.until, held.by, held.failed === true],
+    [run.id, run.owner, held.until, held.by, held.failed === true, held.stops === true],
   )
 }
 
