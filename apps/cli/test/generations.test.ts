@@ -106,6 +106,13 @@ describe('millrace generations', () => {
     expect({ code: back.code, err: back.err }).toEqual({ code: 0, err: '' })
     expect(back.out).toContain(`generation ${switched.retired} is live, ${built.id} stays for its soak time`)
 
+    const set = await run('domains', 'set', 'notes', '--threshold', 'dense=0.2', '--threshold', 'sparse=0.5')
+    expect(set).toEqual({ code: 0, out: 'notes: thresholds dense 0.2, sparse 0.5\n', err: '' })
+    const unset = await run('domains', 'set', 'notes', '--threshold', 'dense=none')
+    expect(unset.out).toBe('notes: thresholds dense none, sparse 0.5\n')
+    const absent = await generations('start', 'notes', '--model', 'bge-m3')
+    expect(absent.err).toContain('millrace models pull bge-m3')
+
     await json('start', 'notes', '--size', '64')
     const cancelled = cancelledSchema.parse(await json('cancel', 'notes'))
     const { out } = await generations('list', 'notes')
