@@ -15,6 +15,13 @@ export const domainSchema = z.object({
 })
 export type Domain = z.infer<typeof domainSchema>
 
+/** Its thresholds, of every kind of score. */
+export const domainThresholdsSchema = z.object({
+  name: z.string(),
+  threshold: z.number().nullable(),
+  scores: z.record(z.string(), z.object({ threshold: z.number().nullable() })),
+})
+
 const counts = z.object({
   total: z.number(),
   received: z.number(),

@@ -2,13 +2,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Client } from './client.js'
 import { type Thresholds, thresholdsSchema } from './generations-contract.js'
 import { printable, table } from './table.js'
-
-const KINDS = ['dense', 'sparse', 'hybrid', 'colbert', 'rerank']
+import { KINDS, setOne, type ThresholdsSet } from './thresholds.js'
 
 interface ThresholdOptions {
   readonly json?: true
   readonly accept?: true | readonly string[]
-  readonly set?: Readonly<Record<string, { readonly threshold: number | null }>>
+  readonly set?: ThresholdsSet
   readonly fresh?: true
 }
 
@@ -17,16 +16,6 @@ function kindList(value: string): string[] {
   const kinds = value.split(',').map((kind) => kind.trim())
   if (kinds.every((kind) => KINDS.includes(kind))) return kinds
   throw new InvalidArgumentError(`It must be some of ${KINDS.join(',')}, or nothing: all.`)
-}
-
-/** `dense=0.4` or `dense=none`, once for each kind. */
-function setOne(value: string, before: ThresholdOptions['set'] = {}): ThresholdOptions['set'] {
-  const [kind = '', text = ''] = value.split('=').map((part) => part.trim())
-  const threshold = text === 'none' ? null : Number(text)
-  if (KINDS.includes(kind) && text !== '' && (threshold === null || Number.isFinite(threshold))) {
-    return { ...before, [kind]: { threshold } }
-  }
-  throw new InvalidArgumentError(`It must be such as dense=0.4 or dense=none, of ${KINDS.join(', ')}.`)
 }
 
 /** `millrace generations thresholds`. @param pathOf where a generation is over HTTP */

@@ -204,7 +204,7 @@ export function gateFailed(report: GateReport): CodedError {
   }
   const { golden, overlap, evidence, sentence, settings, error } = report
   return new CodedError('GATE_FAILED', sentence.en, {
-    hint: 'Mend what got worse, allow more with PATCH gate, or switch with force and a reason',
+    hint: 'Mend what got worse, allow more with PATCH gate (millrace generations change --gate), or switch with force and a reason (--force)',
     details: {
       evidence,
       sentence,

@@ -196,7 +196,7 @@ export function requireChangeable(
   if (fields.length === 0 && allowed.length > 0) return
   const hint =
     state === 'live'
-      ? `The build of the live one is over; PATCH /v1/domains/${domain} changes thresholds and searches`
+      ? `The build of the live one is over; PATCH /v1/domains/${domain} changes thresholds and searches: millrace domains set ${domain} --threshold dense=0.4`
       : state === 'retired'
         ? `Of a retired one only ${allowed.join(', ')} can be changed`
         : 'Nothing is left of it but its history'
