@@ -113,7 +113,6 @@ describe('millrace generations', () => {
     expect({ code: back.code, err: back.err }).toEqual({ code: 0, err: '' })
     expect(back.out).toContain(`generation ${switched.retired} is live, ${built.id} stays for its soak time`)
 
-<<<<<<< HEAD
     const byItself = ['--switch', 'built', '--gate', '{"required":"golden"}', '--wait']
     const held = await generations('start', 'notes', '--size', '96', ...byItself)
     expect(held).toMatchObject({
@@ -131,14 +130,12 @@ describe('millrace generations', () => {
     expect(live).toMatchObject({ code: 0, out: expect.stringContaining(`generation ${taken} is live`) })
     // At once, not after the minute that a refusal waits.
     expect(Date.now() - changedAt).toBeLessThan(45_000)
-=======
     const set = await run('domains', 'set', 'notes', '--threshold', 'dense=0.2', '--threshold', 'sparse=0.5')
     expect(set).toEqual({ code: 0, out: 'notes: thresholds dense 0.2, sparse 0.5\n', err: '' })
     const unset = await run('domains', 'set', 'notes', '--threshold', 'dense=none')
     expect(unset.out).toBe('notes: thresholds dense none, sparse 0.5\n')
     const absent = await generations('start', 'notes', '--model', 'bge-m3')
     expect(absent.err).toContain('millrace models pull bge-m3')
->>>>>>> mend-cli
 
     await json('start', 'notes', '--size', '64')
     const cancelled = cancelledSchema.parse(await json('cancel', 'notes'))
