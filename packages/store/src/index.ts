@@ -326,7 +326,13 @@ export {
   sampleVectors,
 } from './recall.js'
 export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
-export { deleteOld, deleteOldOf, type OldDocuments, type OldThing } from './schedules/retention.js'
+export {
+  countUndated,
+  deleteOld,
+  deleteOldOf,
+  type OldDocuments,
+  type OldThing,
+} from './schedules/retention.js'
 export {
   type BuildLeft,
   buildLeft,
