@@ -474,7 +474,7 @@ for (const backend of databases()) {
       expect(await traces(world(), 'bad')).toEqual([])
     })
 
-    test('what tar itself packed again is taken, also where nobody says what it is', async () => {
+    test('what tar itself packed again is taken, also as bytes of no known type', async () => {
       const again = entries.flatMap((entry) => [
         ...(entry.name.endsWith('documents-1.ndjson')
           ? [{ name: './part-00001/', bytes: Buffer.alloc(0) }]
@@ -484,6 +484,7 @@ for (const backend of databases()) {
       const packed = await tar([{ name: './', bytes: Buffer.alloc(0) }, ...again])
       const { status } = await fetch(`${world().url}/v1/domains/again/import`, {
         method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
         body: new Uint8Array(packed),
       })
       expect(status).toBe(201)
