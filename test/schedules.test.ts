@@ -278,6 +278,15 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     expect(await read('tag')).toMatchObject({ revision: 1 })
     expect(await read('gone')).toMatchObject({ state: 'ready' })
 
+    pages.set('/plain', { text: '' })
+    pages.set('/date', { status: 500 })
+    const third = await runNow(world, 'refresh')
+    expect(third.summary).toBe('pages: 2 unchanged, 1 gone, 2 not to be had')
+    expect(third.alarm).toContain(`${base}/plain (it has no bytes)`)
+    expect(third.alarm).toMatch(/\/date \(.*500/)
+    expect(await read('plain')).toMatchObject({ text: 'The page with neither.', revision: 1 })
+    pages.set('/plain', { text: 'The page with neither.' })
+    pages.set('/date', { text: 'The page with a date.' })
     await world.call('PATCH', '/v1/schedules/refresh', { action: { kind: 'refresh', gone: 'delete' } })
     expect(await runNow(world, 'refresh')).toMatchObject({
       summary: 'pages: 4 unchanged, 1 gone and deleted',
@@ -412,7 +421,7 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     await ingest(
       world,
       'diary',
-      ['2026-01-01', '2026-02-28T10:00:00Z', 'soon'].map((day, n) => ({
+      ['2026-01-01', '2026-02-28T10:00:00Z', 'soon', '2026-02-31', '2026-01-01 or so'].map((day, n) => ({
         id: `d${n}`,
         text: `What happened: ${day}`,
         metadata: { day },
@@ -432,11 +441,11 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     })
     expect(await runNow(world, 'forget')).toMatchObject({
       outcome: 'done',
-      summary: 'deleted: 1 document',
+      summary: 'deleted: 1 document; 3 without a date in day stay',
       cost: { deleted: 1 },
     })
     const left = await world.call('GET', '/v1/domains/diary/documents')
-    expect((left.body.documents as { id: string }[]).map(({ id }) => id)).toEqual(['d1', 'd2'])
+    expect((left.body.documents as { id: string }[]).map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4'])
   })
 
   test('a golden set that is not good enough raises an alarm', async () => {
@@ -467,6 +476,8 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     const metrics = await (await fetch(`${world.url}/metrics`)).text()
     expect(metrics).toContain('millrace_schedule_alarm{schedule="watch"} 1')
     expect(metrics).toContain('millrace_schedule_runs_total{schedule="watch",outcome="done"} 2')
+    await world.call('PATCH', '/v1/schedules/watch', { action: { kind: 'golden', k: 1 } })
+    expect((await world.call('GET', '/v1/status')).body.alarms).toEqual([])
   })
 
   test('of every domain what goes wrong in one is told, and the others have theirs', async () => {

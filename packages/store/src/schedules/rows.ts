@@ -169,9 +169,11 @@ export async function updateSchedule(
       const rows = await tx.query(
         `update millrace.schedules set
            name = $2, domain_id = $3, action = $4, cron = $5, every_seconds = $6, time_zone = $7, paused = $8,
-           opens = $9, tokens_an_hour = $10, next_at = $11, updated_at = now()
+           opens = $9, tokens_an_hour = $10, next_at = $11, updated_at = now(),
+           settled_run = case when not $12::boolean then settled_run
+             else coalesce((select max(r.id) from millrace.schedule_runs r where r.schedule_id = $1), 0) end
          where id = $1 returning 1`,
-        [id, given.name, ...valuesOf(given), given.nextAt],
+        [id, given.name, ...valuesOf(given), given.nextAt, given.other],
       )
       await tx.query(
         `update millrace.schedule_runs set stopping = stopping or $2,

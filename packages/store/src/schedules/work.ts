@@ -173,7 +173,7 @@ export interface ScheduleAlarm {
   readonly at: Date
 }
 
-/** Schedules whose last finished run found something wrong, or failed. */
+/** Schedules whose last finished run found something wrong, or failed; not of those that were paused or changed since. */
 export const listAlarms = (on: Session): Promise<ScheduleAlarm[]> =>
   on.query<ScheduleAlarm>(
     `select s.name as schedule, d.name as domain, r.finished_at as at,
@@ -183,7 +183,8 @@ export const listAlarms = (on: Session): Promise<ScheduleAlarm[]> =>
        select * from millrace.schedule_runs
        where schedule_id = s.id and outcome in ('done', 'failed') order by id desc limit 1
      ) r
-     where r.alarm is not null or r.outcome = 'failed' order by s.name limit 100`,
+     where (r.alarm is not null or r.outcome = 'failed') and not s.paused
+       and r.id > s.settled_run order by s.name limit 100`,
   )
 
 export interface RunCounts {
