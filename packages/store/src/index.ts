@@ -167,8 +167,8 @@ export {
   isLeased,
   type LeftPaused,
   pauseBuilding,
-  releaseLeases,
   resumeBuilding,
+  takeBackLeases,
 } from './generations/pause.js'
 export {
   type Completeness,
@@ -268,7 +268,6 @@ export {
   noteBreak,
   openLease,
   renewLease,
-  takeBackLeases,
   uncountAttempt,
 } from './leases.js'
 export { MIGRATIONS_DIR, migrate } from './migrate.js'

@@ -145,29 +145,6 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
   return { id: lease.id, generationId: next.id }
 }
 
-/**
- * Takes back the leases of a generation that no worker has begun, so that what goes on after a pause is what workers have
- * in hand: their jobs find no lease, and do nothing. Texts that broke off before count as begun. While somebody begins one
- * its texts are locked, and it is left to them.
- */
-export function takeBackLeases(db: Db, generationId: number): Promise<void> {
-  return db.transact(async (tx) => {
-    // A dispatcher that saw the generation before it was paused is done by then.
-    await tx.query(`select 1 from millrace.roles where name = 'dispatch' for update`)
-    await tx.query(
-      `with free as (
-         select lease_id from millrace.pending
-         where generation_id = $1 and lease_id is not null and attempts = 0 order by seq for update skip locked
-       ), whole as (
-         select lease_id, count(*) as texts from free group by lease_id
-       )
-       delete from millrace.leases l using whole w
-       where l.id = w.lease_id and w.texts = (select count(*) from millrace.pending p where p.lease_id = l.id)`,
-      [generationId],
-    )
-  })
-}
-
 /** Leases that are out since before `olderThanSeconds` ago: their jobs may have been lost. */
 export const listLeases = (db: Db, olderThanSeconds: number): Promise<Lease[]> =>
   db.query<Lease>(

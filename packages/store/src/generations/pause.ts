@@ -1,15 +1,29 @@
 import type { Db, Session, Tx } from '../connect.js'
 
 /**
- * Takes back leases of a generation that no worker has begun, so that what is paused stops; those that were begun are
- * embedded to their end.
+ * Takes back leases of a generation that no worker has begun, so that what is paused stops; those that were begun, or are
+ * just being opened, are embedded to their end. Whoever calls holds the dispatch, so none is handed out meanwhile.
  */
-export async function releaseLeases(on: Session, generationId: number): Promise<void> {
-  await on.query(
-    `delete from millrace.leases l where generation_id = $1
-     and not exists (select 1 from millrace.pending p where p.lease_id = l.id and p.attempts > 0)`,
+async function releaseLeases(tx: Tx, generationId: number): Promise<void> {
+  await tx.query(
+    `with free as (
+       select lease_id from millrace.pending
+       where generation_id = $1 and lease_id is not null and attempts = 0 order by seq for update skip locked
+     ), whole as (
+       select lease_id, count(*) as texts from free group by lease_id
+     )
+     delete from millrace.leases l using whole w
+     where l.id = w.lease_id and w.texts = (select count(*) from millrace.pending p where p.lease_id = l.id)`,
     [generationId],
   )
+}
+
+/** The same for a generation that has been paused. A dispatcher that saw it before is done by then. */
+export function takeBackLeases(db: Db, generationId: number): Promise<void> {
+  return db.transact(async (tx) => {
+    await holdDispatch(tx)
+    await releaseLeases(tx, generationId)
+  })
 }
 
 /** Nobody hands out leases until the transaction ends. */
