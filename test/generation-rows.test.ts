@@ -5,6 +5,7 @@ import {
   deleteDomain,
   getDomain,
   insertGeneration,
+  measuredSpeed,
   type NewGeneration,
   patchGeneration,
 } from '@millrace/store'
@@ -102,6 +103,34 @@ for (const backend of databases()) {
         paused: false,
       })
       expect(await patchGeneration(db, { ...which, states: ['retired'] }, { weight: 1 })).toBeUndefined()
+    })
+
+    test('a speed is that of the model which was live, else of builds with it, whatever is live now', async () => {
+      const domain = await domainOf('sped')
+      const made = await insertGeneration(db, { ...beside(domain), model: 'sped-new' })
+      const id = typeof made === 'object' ? made.id : 0
+      await db.query(
+        `update millrace.generations set model = 'sped-old', live_since = '2026-01-01' where id = $1`,
+        [domain.generationId],
+      )
+      await db.query(
+        `insert into millrace.ingestions (domain_id, state, tokens_embedded, started_at, work_started_at, finished_at)
+         values ($1, 'finished', 10000, '2026-01-02 00:00', '2026-01-02 00:00', '2026-01-02 00:00:10')`,
+        [domain.id],
+      )
+      expect(await measuredSpeed(db, 'sped-old')).toEqual({ tokensPerSecond: 1_000, isModel: true })
+      expect(await measuredSpeed(db, 'sped-new')).toEqual({ tokensPerSecond: 1_000, isModel: false })
+      await db.query(
+        `update millrace.generations set state = 'retired', retired_at = '2026-01-03' where id = $1`,
+        [domain.generationId],
+      )
+      await db.query(
+        `update millrace.generations set state = 'live', live_since = '2026-01-03', tokens_embedded = 9000,
+           started_at = '2026-01-02 12:00', built_at = '2026-01-02 12:00:30' where id = $1`,
+        [id],
+      )
+      expect(await measuredSpeed(db, 'sped-old')).toEqual({ tokensPerSecond: 1_000, isModel: true })
+      expect(await measuredSpeed(db, 'sped-new')).toEqual({ tokensPerSecond: 300, isModel: true })
     })
 
     test('of a retired one the soak is moved, never below a minute, and it follows again from the beginning', async () => {

@@ -37,6 +37,8 @@ import {
   generationErrors,
   getGeneration,
   insertGeneration,
+  listLeases,
+  openLease,
   patchGeneration,
   progressOf,
   recheckBeside,
@@ -44,6 +46,7 @@ import {
   retryDocuments,
   type StorageForm,
   switchTo,
+  takeBackLeases,
 } from '@millrace/store'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { databases, type Place } from './support/backends.js'
@@ -575,6 +578,34 @@ for (const backend of databases()) {
       expect(await dispatch(running.db, POLICY)).toEqual([])
       await pause(false)
       expect((await dispatch(running.db, POLICY)).length).toBeGreaterThan(0)
+    })
+
+    test('a pause takes back the leases that nobody has begun, and leaves the others to whoever has them', async () => {
+      const domain = await ingested(DOCUMENTS.slice(0, 2))
+      const made = await begin(domain, { copy: false, chunking: SIZES.small })
+      await build()
+      const [begun, ...others] = await dispatch(running.db, { ...POLICY, leaseTexts: 1 })
+      if (begun === undefined || others.length === 0) throw new Error('too few leases')
+      expect(await openLease(running.db, begun, 3)).toHaveLength(1)
+      await patchGeneration(
+        running.db,
+        { domainId: domain.id, id: made.id, states: ['building'] },
+        { paused: true },
+      )
+      await takeBackLeases(running.db, made.id)
+      expect(await listLeases(running.db, 0)).toEqual([begun])
+      for (const lease of others) {
+        expect(await embedLease({ ...deps(), engine: quick }, lease)).toEqual({ texts: 0, tokens: 0 })
+      }
+      expect((await embedLease({ ...deps(), engine: quick }, begun)).texts).toBe(1)
+      expect((await progress(made))?.textsPending).toBe(others.length)
+      await patchGeneration(
+        running.db,
+        { domainId: domain.id, id: made.id, states: ['building'] },
+        { paused: false },
+      )
+      await embedAll()
+      expect(await progress(made)).toMatchObject({ ready: 2, textsPending: 0 })
     })
 
     test('a generation of half the weight gets half as many tokens', async () => {

@@ -1,7 +1,7 @@
 import { submissionSchema } from 'millrace/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databases } from './support/backends.js'
-import { openWorld, type World } from './support/world.js'
+import { openWorld, until, type World } from './support/world.js'
 
 const MINILM = 'all-minilm-l6-v2'
 const BGE_ZH = 'bge-small-zh-v1.5'
@@ -36,6 +36,18 @@ for (const backend of databases()) {
       const { ingestion } = await world.client.post(path, { documents: given }, submissionSchema)
       await world.finished(ingestion)
     }
+    /** Builds another generation, switches to it, and returns what its start answered. */
+    async function become(name: string, wishes: object) {
+      const begun = (await world.call('POST', generations(name), wishes)).body
+      const one = `${generations(name)}/${begun.id}`
+      await until(async () => {
+        const { phase } = (await world.call('GET', one)).body
+        return phase === 'complete' ? phase : undefined
+      })
+      const { status } = await world.call('POST', `${one}/switch`, { force: { reason: 'a test' } })
+      expect(status).toBe(200)
+      return begun
+    }
     const generations = (name: string) => `/v1/domains/${name}/generations`
     async function planned(name: string, wishes: object) {
       const { status, body } = await world.call('POST', generations(name), { ...wishes, dryRun: true })
@@ -50,6 +62,7 @@ for (const backend of databases()) {
         bytes: number
         changes: string[]
         exact: boolean
+        copiedFrom: string | null
         sampled: number | null
         adapted: object[]
       }
@@ -134,9 +147,32 @@ for (const backend of databases()) {
       await fill('coarse', documents(2, 1), { storage: 'sq4' })
       expect(await planned('coarse', { storage: 'full' })).toMatchObject({
         exact: false,
+        copiedFrom: 'sq4',
         chunks: { embedded: 0 },
       })
-      expect(await planned('coarse', { storage: 'full', copy: false })).toMatchObject({ exact: true })
+      expect(await planned('coarse', { storage: 'full', copy: false })).toMatchObject({
+        exact: true,
+        copiedFrom: null,
+      })
+    })
+
+    test('a coarser form that vectors came through is not forgotten, however fine they are now', async () => {
+      await become('coarse', { storage: 'half' })
+      expect(await planned('coarse', { storage: 'full' })).toMatchObject({ exact: false, copiedFrom: 'sq4' })
+      const { copiedFrom } = await become('coarse', { storage: 'full' })
+      expect(copiedFrom).toBe('sq4')
+      const report = (await world.call('GET', '/v1/domains/coarse/storage')).body
+      expect(report).toMatchObject({
+        storage: 'full',
+        copiedFrom: 'sq4',
+        error: { pairs: expect.any(Number) },
+      })
+      expect(report.notes).toContainEqual(
+        expect.stringContaining('Vectors were copied from sq4: they keep its precision'),
+      )
+      expect((await become('coarse', { copy: false })).copiedFrom).toBeNull()
+      const mended = (await world.call('GET', '/v1/domains/coarse/storage')).body
+      expect(mended).toMatchObject({ copiedFrom: null, error: null })
     })
 
     test('an external domain changes how its vectors are kept, and nothing else', async () => {

@@ -358,6 +358,8 @@ for (const backend of databases()) {
         ['cut in an entry', whole.subarray(0, 9000), 'BODY_INCOMPLETE|BAD_ARCHIVE', /./],
         ['cut between entries', await tar(entries.slice(0, 3)), 'BAD_ARCHIVE', /ends before checksums\.json/],
         ['no tar', Buffer.from('x'.repeat(2000)), 'BAD_ARCHIVE', /no tar/],
+        ['a text', Buffer.from('hello'), 'BAD_ARCHIVE', /no tar/],
+        ['more behind it', Buffer.concat([whole, Buffer.from('more')]), 'BAD_ARCHIVE', /behind checksums/],
         ['nothing', Buffer.alloc(0), 'BAD_ARCHIVE', /nothing in it/],
         [
           'two manifests',
@@ -470,6 +472,22 @@ for (const backend of databases()) {
         expect(said, what).toMatch(message)
       }
       expect(await traces(world(), 'bad')).toEqual([])
+    })
+
+    test('what tar itself packed again is taken, also as bytes of no known type', async () => {
+      const again = entries.flatMap((entry) => [
+        ...(entry.name.endsWith('documents-1.ndjson')
+          ? [{ name: './part-00001/', bytes: Buffer.alloc(0) }]
+          : []),
+        { ...entry, name: `./${entry.name}` },
+      ])
+      const packed = await tar([{ name: './', bytes: Buffer.alloc(0) }, ...again])
+      const { status } = await fetch(`${world().url}/v1/domains/again/import`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/octet-stream' },
+        body: new Uint8Array(packed),
+      })
+      expect(status).toBe(201)
     })
 
     test('a model that is not here, or of another revision, is named before anything is written', async () => {

@@ -278,6 +278,15 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     expect(await read('tag')).toMatchObject({ revision: 1 })
     expect(await read('gone')).toMatchObject({ state: 'ready' })
 
+    pages.set('/plain', { text: '' })
+    pages.set('/date', { status: 500 })
+    const third = await runNow(world, 'refresh')
+    expect(third.summary).toBe('pages: 2 unchanged, 1 gone, 2 not to be had')
+    expect(third.alarm).toContain(`${base}/plain (it has no bytes)`)
+    expect(third.alarm).toMatch(/\/date \(.*500/)
+    expect(await read('plain')).toMatchObject({ text: 'The page with neither.', revision: 1 })
+    pages.set('/plain', { text: 'The page with neither.' })
+    pages.set('/date', { text: 'The page with a date.' })
     await world.call('PATCH', '/v1/schedules/refresh', { action: { kind: 'refresh', gone: 'delete' } })
     expect(await runNow(world, 'refresh')).toMatchObject({
       summary: 'pages: 4 unchanged, 1 gone and deleted',
@@ -320,7 +329,7 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     expect(done.cost).toMatchObject({ documents: 3, texts: 2 })
   })
 
-  test('what an older recipe made is made anew beside it, within the window, and takes over', async () => {
+  test('what an older revision of the model made is made anew beside it, within the window, and takes over', async () => {
     const { db } = world.running.backends
     const generations = (state: string) =>
       db.query<{ id: number; paused: boolean }>(
@@ -334,9 +343,11 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     ])
     const [old] = await generations('live')
     await db.query(
-      `update millrace.generations set recipe_hash = 'older', recipe = jsonb_set(recipe, '{chunking,version}', '0') where id = $1`,
+      `update millrace.generations set recipe_hash = 'older', recipe = jsonb_set(recipe, '{revision}', '"older"') where id = $1`,
       [old?.id],
     )
+    const search = () => world.call('POST', '/v1/domains/diary/search', { query: 'What happened?' })
+    expect((await search()).body.error?.code).toBe('MODEL_CHANGED')
     setClock('2026-03-02T05:59:00Z')
     await create(world, {
       name: 'renew',
@@ -354,21 +365,63 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     })
     expect(waits.until).toBe('2026-03-02T22:00:00.000Z')
     expect((await generations('building')).every(({ paused }) => paused)).toBe(true)
+    // Stopped while it waits, the next run takes up its own generation again.
+    await world.call('POST', '/v1/schedules/renew/pause')
+    await until(async () => ((await show(world, 'renew')).last?.outcome === 'stopped' ? true : undefined))
+    await world.call('POST', '/v1/schedules/renew/resume')
     setClock('2026-03-02T22:00:00Z')
+    await world.client.post('/v1/schedules/renew/run', {}, run)
     const done = await until(() => ended(world, 'renew'))
     const [live] = await generations('live')
     expect(done).toMatchObject({ outcome: 'done', summary: `generation ${live?.id} is live` })
     expect(live?.id).not.toBe(old?.id)
+    // The one before could not be asked any more, so its gate had nothing to hold against the new one.
+    expect((await search()).status).toBe(200)
     const again = await world.client.post('/v1/schedules/renew/run', {}, run)
     const nothing = await until(() => ended(world, 'renew'))
     expect(nothing).toMatchObject({ id: again.id, summary: 'nothing is stale' })
+  })
+
+  test('no more is leased of a generation than its hour has left, and what somebody paused raises an alarm', async () => {
+    const { db } = world.running.backends
+    const building = async () => {
+      const [row] = await db.query<{ id: number; tokens: number; paused: boolean }>(
+        `select g.id, g.tokens_embedded::int as tokens, g.paused from millrace.generations g
+         join millrace.domains d on d.id = g.domain_id where d.name = 'capped' and g.state = 'building'`,
+      )
+      return row
+    }
+    await world.client.post('/v1/domains', { name: 'capped' }, z.unknown())
+    const words = Array.from({ length: 20 }, (_, n) => ({ id: `c${n}`, text: `The report of week ${n}.` }))
+    await ingest(world, 'capped', words)
+    await db.query(`update millrace.published set published_at = published_at - interval '900 days'`)
+    const action = { kind: 'reembed', olderThanDays: 30 }
+    const limits = { cron: '@monthly', tokensAnHour: 30 }
+    await create(world, { name: 'capped', domain: 'capped', action, ...limits })
+    await world.client.post('/v1/schedules/capped/run', {}, run)
+    await until(async () => {
+      await ended(world, 'capped')
+      return (await show(world, 'capped')).last?.waits?.why === 'tokens' ? true : undefined
+    })
+    const built = await building()
+    expect(built?.paused).toBe(true)
+    expect(built?.tokens).toBeGreaterThanOrEqual(30)
+    expect(built?.tokens).toBeLessThan(50)
+    expect((await show(world, 'capped')).last?.cost.tokens).toBe(built?.tokens)
+    const { body } = await world.call('DELETE', '/v1/schedules/capped')
+    expect(body).toMatchObject({ paused: [{ domain: 'capped', generation: String(built?.id) }] })
+    await create(world, { name: 'other', domain: 'capped', action, cron: '@monthly' })
+    expect((await runNow(world, 'other')).alarm).toContain('is being built already, and is paused')
+    await world.call('DELETE', '/v1/schedules/other')
+    await world.client.post(`/v1/domains/capped/generations/${built?.id}/resume`, {}, z.unknown())
+    await until(async () => (((await building())?.tokens ?? 0) > 50 ? true : undefined))
   })
 
   test('what is old is deleted, in slices', async () => {
     await ingest(
       world,
       'diary',
-      ['2026-01-01', '2026-02-28T10:00:00Z', 'soon'].map((day, n) => ({
+      ['2026-01-01', '2026-02-28T10:00:00Z', 'soon', '2026-02-31', '2026-01-01 or so'].map((day, n) => ({
         id: `d${n}`,
         text: `What happened: ${day}`,
         metadata: { day },
@@ -388,11 +441,11 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     })
     expect(await runNow(world, 'forget')).toMatchObject({
       outcome: 'done',
-      summary: 'deleted: 1 document',
+      summary: 'deleted: 1 document; 3 without a date in day stay',
       cost: { deleted: 1 },
     })
     const left = await world.call('GET', '/v1/domains/diary/documents')
-    expect((left.body.documents as { id: string }[]).map(({ id }) => id)).toEqual(['d1', 'd2'])
+    expect((left.body.documents as { id: string }[]).map(({ id }) => id)).toEqual(['d1', 'd2', 'd3', 'd4'])
   })
 
   test('a golden set that is not good enough raises an alarm', async () => {
@@ -423,6 +476,8 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     const metrics = await (await fetch(`${world.url}/metrics`)).text()
     expect(metrics).toContain('millrace_schedule_alarm{schedule="watch"} 1')
     expect(metrics).toContain('millrace_schedule_runs_total{schedule="watch",outcome="done"} 2')
+    await world.call('PATCH', '/v1/schedules/watch', { action: { kind: 'golden', k: 1 } })
+    expect((await world.call('GET', '/v1/status')).body.alarms).toEqual([])
   })
 
   test('of every domain what goes wrong in one is told, and the others have theirs', async () => {
@@ -519,7 +574,7 @@ describe.each(databases())('what schedules do, $name', (backend) => {
     }
     const patched = await world.call('PATCH', '/v1/schedules/mend', { every: 60, domain: null })
     expect(patched.body).toMatchObject({ every: 60, cron: null, domain: null })
-    expect((await world.call('DELETE', '/v1/schedules/mend')).status).toBe(204)
+    expect((await world.call('DELETE', '/v1/schedules/mend')).status).toBe(200)
     expect((await world.call('DELETE', '/v1/schedules/mend')).status).toBe(404)
   })
 })

@@ -56,6 +56,7 @@ for (const backend of backends()) {
         models: engine.models().map(({ id }) => ({ id, state: 'absent', memoryBytes: null })),
         memory: { rssBytes: expect.any(Number) },
         failed: [],
+        alarms: [],
         running: 0,
         ingestions: [],
         domains: [],

@@ -22,7 +22,10 @@ export async function untar(tar: Buffer): Promise<TarEntry[]> {
 
 export async function tar(entries: readonly TarEntry[]): Promise<Buffer> {
   const into = pack()
-  for (const { name, bytes } of entries) into.entry({ name }, bytes)
+  for (const { name, bytes } of entries) {
+    if (name.endsWith('/')) into.entry({ name, type: 'directory' })
+    else into.entry({ name }, bytes)
+  }
   into.finalize()
   return buffer(into as unknown as NodeJS.ReadableStream)
 }

@@ -124,7 +124,7 @@ const RETRY_SECONDS = 1
 const FASTIFY: Readonly<Record<string, { readonly code: string; readonly hint: string }>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: {
     code: 'UNSUPPORTED_MEDIA_TYPE',
-    hint: 'Send JSON with the header content-type: application/json',
+    hint: 'Send JSON with the header content-type: application/json; an archive of a domain is application/x-tar',
   },
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'INVALID_JSON', hint: 'Send a JSON object' },
   FST_ERR_CTP_INVALID_JSON_BODY: {

@@ -29,8 +29,7 @@ export interface Client {
   post<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   patch<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
   put<T>(path: string, body: unknown, schema: z.ZodType<T>): Promise<T>
-  /** Deletes what is there. */
-  remove(path: string): Promise<void>
+  remove<T>(path: string, schema: z.ZodType<T>): Promise<T>
   /** Posts bytes as they come, as fast as the server takes them. */
   send<T>(path: string, body: Streamed, schema: z.ZodType<T>): Promise<T>
   /** What a call answers that is no JSON, as it comes. */
@@ -83,10 +82,7 @@ export function openClient(options: ClientOptions): Client {
     post: json('POST'),
     patch: json('PATCH'),
     put: json('PUT'),
-    remove: async (path) => {
-      const response = await call(path, { method: 'DELETE' })
-      await response.body?.cancel()
-    },
+    remove: async (path, schema) => read(await call(path, { method: 'DELETE' }), schema),
     send: async (path, { contentType, bytes }, schema) =>
       read(
         await call(path, {

@@ -15,6 +15,13 @@ export const domainSchema = z.object({
 })
 export type Domain = z.infer<typeof domainSchema>
 
+/** Its thresholds, of every kind of score. */
+export const domainThresholdsSchema = z.object({
+  name: z.string(),
+  threshold: z.number().nullable(),
+  scores: z.record(z.string(), z.object({ threshold: z.number().nullable() })),
+})
+
 const counts = z.object({
   total: z.number(),
   received: z.number(),
@@ -222,6 +229,7 @@ export const searchSchema = z.object({
       metadata: z.record(z.string(), z.unknown()),
     }),
   ),
+  generation: z.string(),
   model: z.string(),
   threshold: z.number().nullable(),
   staleThreshold: z.object({ score: z.string(), threshold: z.number(), recipe: z.string() }).nullable(),

@@ -27,9 +27,9 @@ export const generationSchema = z.object({
     .nullable(),
   chunks: z.number().nullable(),
   tokens: z.number().nullable(),
-  copied: z.number(),
-  embedded: z.number(),
-  tokensEmbedded: z.number(),
+  copied: z.number().nullable(),
+  embedded: z.number().nullable(),
+  tokensEmbedded: z.number().nullable(),
   tokensPerSecond: z.number().nullable(),
   etaSeconds: z.number().nullable(),
   errors: z.array(
@@ -47,6 +47,7 @@ export const generationSchema = z.object({
   keepUpToDate: z.boolean(),
   thresholds: z.string(),
   copiesFrom: z.string().nullable(),
+  copiedFrom: z.string().nullable(),
   copySince: z.string().nullable(),
   gate: z.record(z.string(), z.unknown()),
   gated: z
@@ -89,6 +90,7 @@ export const generationPlanSchema = z.object({
   bytes: z.number(),
   changes: z.array(z.string()),
   exact: z.boolean(),
+  copiedFrom: z.string().nullable(),
   sampled: z.number().nullable(),
   adapted: z.array(z.object({ field: z.string(), from: z.number(), to: z.number() })),
 })
@@ -153,6 +155,7 @@ export const thresholdsSchema = z.object({
       low: z.number().nullable(),
       high: z.number().nullable(),
       method: z.string(),
+      pairs: z.looseObject({ from: z.array(z.string()) }),
       sureness: z.string(),
       why: z.string(),
       state: z.string(),

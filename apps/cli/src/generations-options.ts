@@ -1,5 +1,5 @@
 import { Option } from 'commander'
-import { seconds, within } from './numbers.js'
+import { timeWithin, within } from './numbers.js'
 import { jsonObject } from './search.js'
 
 /** What a generation is made with. */
@@ -80,7 +80,7 @@ export const runOptions = (): Option[] => [
   new Option(
     '--soak <time>',
     'how long the one that it replaces stays, such as 12h or 7d (default: 1d)',
-  ).argParser(seconds(YEAR)),
+  ).argParser(timeWithin(60, YEAR)),
   new Option('--keep-up-to-date', 'the one that it replaces goes on getting what comes'),
   new Option('--thresholds <policy>', 'what becomes of thresholds at the switch').choices([
     'confirm',

@@ -24,8 +24,8 @@ export function showGenerations(domain: string, generations: readonly Generation
       one.model,
       one.storage,
       documentsOf(one),
-      count(one.copied),
-      count(one.embedded),
+      one.copied === null ? '–' : count(one.copied),
+      one.embedded === null ? '–' : count(one.embedded),
       (one.endedAt ?? one.retiredAt ?? one.liveSince ?? one.startedAt ?? one.createdAt).slice(0, 16),
     ]),
   ])
@@ -61,8 +61,8 @@ export function buildNotes(generation: Generation): string[] {
   const failed = documents?.failed ?? 0
   return [
     paused ? 'paused' : (phase ?? generation.state),
-    copied > 0 ? `${count(copied)} copied` : '',
-    `${count(embedded)} embedded`,
+    copied !== null && copied > 0 ? `${count(copied)} copied` : '',
+    embedded === null ? '' : `${count(embedded)} embedded`,
     tokensPerSecond !== null && tokensPerSecond > 0 ? `${count(Math.round(tokensPerSecond))} tokens/s` : '',
     etaSeconds !== null && etaSeconds > 0 ? `${duration(etaSeconds)} left` : '',
     failed > 0 ? `${count(failed)} failed` : '',
@@ -78,15 +78,20 @@ export function showGeneration(generation: Generation, language: 'en' | 'zh' = '
       ? []
       : [['chunks', `${chunking.kind}, ${chunking.size} tokens, overlap ${chunking.overlap}`]]),
     ['kept', `${generation.outputs.join(', ')} as ${generation.storage}`],
+    ...(generation.copiedFrom === null
+      ? []
+      : [
+          [
+            'precision',
+            `of ${generation.copiedFrom}, from which its vectors were copied; --no-copy computes them anew`,
+          ],
+        ]),
     [
       'index',
       `m ${generation.index.m}, efConstruction ${generation.index.efConstruction}${generation.index.ready ? '' : ' (none yet)'}`,
     ],
     ...(documents === null ? [] : [['documents', documentLine(documents)]]),
-    [
-      'texts',
-      `${count(generation.copied)} copied, ${count(generation.embedded)} embedded (${count(generation.tokensEmbedded, 'token')})`,
-    ],
+    ['texts', textLine(generation)],
     ...buildRows(generation),
     ...verdictRows(generation, language),
     ...datesOf(generation),
@@ -101,6 +106,11 @@ export function showGeneration(generation: Generation, language: 'en' | 'zh' = '
     ),
   ].join('')
 }
+
+const textLine = ({ copied, embedded, tokensEmbedded }: Generation): string =>
+  copied === null || embedded === null
+    ? 'embedded for ingestions: it came with the domain'
+    : `${count(copied)} copied, ${count(embedded)} embedded (${count(tokensEmbedded ?? 0, 'token')})`
 
 const documentLine = (documents: NonNullable<Generation['documents']>): string =>
   [
@@ -163,27 +173,33 @@ export function showPlan(domain: string, plan: GenerationPlan): string {
     `${domain}: another generation, for a change of ${changes.join(', ')}\n`,
     table([
       ['  documents', count(documents)],
-      [
-        '  chunks',
-        `${count(chunks.total)}: ${count(chunks.copied)} copied, ${count(chunks.embedded)} embedded`,
-      ],
+      ['  chunks', chunkLine(chunks)],
       ['  tokens', `${count(tokens.total)}: ${count(tokens.embedded)} to embed`],
       ['  time', timeOf(hours, speed)],
       ['  on disk', `${bytes(plan.bytes)} beside the live one, about`],
     ]),
     sampled === null ? '' : `  an estimate: ${count(sampled, 'document')} stand for all\n`,
-    plan.exact ? '' : '  what is copied are codes of a coarser form: --no-copy computes them anew\n',
+    plan.copiedFrom === null
+      ? ''
+      : `  what is copied has the precision of ${plan.copiedFrom}: --no-copy computes it anew\n`,
     ...adapted.map(
       ({ field, from, to }) => `  ${field} becomes ${to} instead of ${from}: the model takes no more\n`,
     ),
   ].join('')
 }
 
+/** What is neither copied nor embedded has the text of another one. */
+function chunkLine({ total, copied, embedded }: GenerationPlan['chunks']): string {
+  const repeated = total - copied - embedded
+  const rest = repeated > 0 ? `, ${count(repeated)} with the text of another` : ''
+  return `${count(total)}: ${count(copied)} copied, ${count(embedded)} embedded${rest}`
+}
+
 function timeOf(hours: number | null, speed: GenerationPlan['speed']): string {
   if (hours === 0) return 'nothing to embed'
   if (hours === null || speed === null) return 'not known: nothing was embedded here yet'
   const by = `${count(Math.round(speed.tokensPerSecond))} tokens/s, measured with ${speed.of === 'this model' ? 'this' : 'another'} model`
-  return `${duration(hours * 3_600)} at ${by}`
+  return `${hours * 3_600 < 1 ? 'less than a second' : duration(hours * 3_600)} at ${by}`
 }
 
 export function showSwitched({ domain, live, retired, replaced, again, behind }: Switched): string {

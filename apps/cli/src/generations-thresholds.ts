@@ -2,13 +2,12 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Client } from './client.js'
 import { type Thresholds, thresholdsSchema } from './generations-contract.js'
 import { printable, table } from './table.js'
-
-const KINDS = ['dense', 'sparse', 'hybrid', 'colbert', 'rerank']
+import { KINDS, setOne, type ThresholdsSet } from './thresholds.js'
 
 interface ThresholdOptions {
   readonly json?: true
   readonly accept?: true | readonly string[]
-  readonly set?: Readonly<Record<string, { readonly threshold: number | null }>>
+  readonly set?: ThresholdsSet
   readonly fresh?: true
 }
 
@@ -17,16 +16,6 @@ function kindList(value: string): string[] {
   const kinds = value.split(',').map((kind) => kind.trim())
   if (kinds.every((kind) => KINDS.includes(kind))) return kinds
   throw new InvalidArgumentError(`It must be some of ${KINDS.join(',')}, or nothing: all.`)
-}
-
-/** `dense=0.4` or `dense=none`, once for each kind. */
-function setOne(value: string, before: ThresholdOptions['set'] = {}): ThresholdOptions['set'] {
-  const [kind = '', text = ''] = value.split('=').map((part) => part.trim())
-  const threshold = text === 'none' ? null : Number(text)
-  if (KINDS.includes(kind) && text !== '' && (threshold === null || Number.isFinite(threshold))) {
-    return { ...before, [kind]: { threshold } }
-  }
-  throw new InvalidArgumentError(`It must be such as dense=0.4 or dense=none, of ${KINDS.join(', ')}.`)
 }
 
 /** `millrace generations thresholds`. @param pathOf where a generation is over HTTP */
@@ -71,27 +60,31 @@ export function addThresholds(
 const DIGITS = 4
 const figure = (value: number | null): string => (value === null ? 'none' : value.toFixed(DIGITS))
 
-export function showThresholds({ generation, same, items, notes }: Thresholds): string {
+/** `unrelated (golden, logged)`: how it was found, and what was asked. */
+const wayOf = ({ method, pairs: { from } }: Thresholds['items'][number]): string =>
+  method === 'golden' || from.length === 0 ? method : `${method} (${from.join(', ')})`
+
+export function showThresholds({ items, notes }: Thresholds): string {
   const range = (low: number | null, high: number | null) =>
     low === null || high === null ? '' : `${figure(low)} to ${figure(high)}`
   return [
-    same ? `generation ${generation} has the recipe of the live one: thresholds stay what they are\n` : '',
     items.length === 0
       ? ''
       : table([
-          ['score', 'of', 'old', 'new', '95 of 100', 'sure', 'state'],
+          ['score', 'of', 'old', 'new', '95 of 100', 'by', 'sure', 'state'],
           ...items.map((one) => [
             one.score,
             one.item,
             figure(one.old),
             one.state === 'replaced' ? figure(one.decided) : figure(one.new),
             range(one.low, one.high),
+            wayOf(one),
             one.sureness,
             one.state,
           ]),
         ]),
     ...items
-      .filter((one) => one.new === null)
+      .filter((one) => one.new === null || one.sureness === 'low')
       .map((one) => `${one.score} ${one.item}: ${printable(one.why)}\n`),
     ...notes.map((note) => `${printable(note)}\n`),
     items.some(({ state }) => state === 'proposed')

@@ -129,7 +129,7 @@ function addStart(generations: Command, client: Client, print: Print): void {
 
 function addChanging(generations: Command, client: Client, print: Print): void {
   for (const [name, description] of [
-    ['pause', 'stop building for a while; what is done stays'],
+    ['pause', 'stop building for a while: workers finish what they have in hand, what is done stays'],
     ['resume', 'go on building'],
   ] as const) {
     generations

@@ -25,16 +25,16 @@ export const numberList =
     )
   }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, s: 1, m: 60, h: 3_600, d: 86_400 }
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 }
 
-/** `90`, `10m`, `2h` or `1d` in seconds, at most `max`. */
-export const seconds =
-  (max: number) =>
+/** `90s`, `10m`, `2h` or `1d` in seconds, from `min` to `max` of them. A number alone may have been meant as any of these. */
+export const timeWithin =
+  (min: number, max: number) =>
   (value: string): number => {
-    const [, number, unit = ''] = /^(\d{1,9})([smhd]?)$/.exec(value.trim()) ?? []
+    const [, number, unit = ''] = /^(\d{1,9})([smhd])$/.exec(value.trim()) ?? []
     const found = Number(number) * (UNITS[unit] ?? Number.NaN)
-    if (found <= max) return found
+    if (found >= min && found <= max) return found
     throw new InvalidArgumentError(
-      `It must be seconds, or such as 10m, 2h or 1d, ${max / 86_400} days at most.`,
+      `It must be a number with its unit, such as 90s, 10m, 2h or 1d, from ${min}s to ${max / 86_400}d.`,
     )
   }

@@ -7,6 +7,7 @@ import { addChunk } from './chunk.js'
 import { type Client, domainSchema, ingestionSchema } from './client.js'
 import { addCompare } from './compare.js'
 import { allDomains } from './domain.js'
+import { addDomainSet } from './domain-set.js'
 import { embedTexts, readTexts } from './embed.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { addExplain } from './explain.js'
@@ -55,7 +56,7 @@ const { version } = z
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed (standard error says why), 2 done but for the problems that are listed,
-3 a golden run got worse than allowed.`
+3 a golden run got worse than allowed, or the gate of a generation refused.`
 
 const json = () => new Option('--json', 'print one JSON document on standard output')
 
@@ -140,7 +141,7 @@ function addDomains(
   client: Client,
   print: (options: Output, value: unknown, text: () => string) => void,
 ): void {
-  const domains = program.command('domains').description('list domains, or create one')
+  const domains = program.command('domains').description('list domains, create one, or set its thresholds')
   domains
     .command('list', { isDefault: true })
     .description('the domains, as in status')
@@ -177,6 +178,7 @@ function addDomains(
       const created = await client.post('/v1/domains', { name, ...wishes, ...search }, domainSchema)
       print(options, created, () => `created ${created.name} (${created.model})\n`)
     })
+  addDomainSet(domains, client, print)
 }
 
 /** `dense,sparse` as a list without repetitions. */

@@ -34,6 +34,10 @@ export const scheduleSchema = z.object({
 })
 export type Schedule = z.infer<typeof scheduleSchema>
 
+export const scheduleDeletedSchema = z.object({
+  deleted: z.string(),
+  paused: z.array(z.object({ domain: z.string(), generation: z.string() })),
+})
 export const schedulesSchema = z.object({ schedules: z.array(scheduleSchema) })
 export const scheduleDetailSchema = scheduleSchema.extend({ history: z.array(scheduleRunSchema) })
 export const scheduleRunsSchema = z.object({

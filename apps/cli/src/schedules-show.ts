@@ -7,11 +7,14 @@ const minute = (at: string): string => `${at.slice(0, 16).replace('T', ' ')} UTC
 const whenOf = ({ cron, every, timeZone }: Schedule): string =>
   cron === null ? `every ${duration(every ?? 0)}` : `${cron} ${timeZone}`
 
+export const waitOf = ({ until, why }: NonNullable<ScheduleRun['waits']>): string =>
+  `waits until ${minute(until)} (${why})`
+
 const outcomeOf = (run: ScheduleRun | null): string => {
   if (run === null) return 'never ran'
   if (run.outcome !== null) return run.alarm === null ? run.outcome : `${run.outcome}, alarm`
   if (run.waits === null) return 'at work'
-  return run.waits.why === 'work' ? 'at work' : `waits until ${minute(run.waits.until)} (${run.waits.why})`
+  return run.waits.why === 'work' ? 'at work' : waitOf(run.waits)
 }
 
 export function showSchedules(schedules: readonly Schedule[]): string {

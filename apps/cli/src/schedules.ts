@@ -5,13 +5,14 @@ import type { Client } from './client.js'
 import { EXIT_PROBLEMS } from './exit.js'
 import { within } from './numbers.js'
 import {
+  scheduleDeletedSchema,
   scheduleDetailSchema,
   scheduleRunSchema,
   scheduleRunsSchema,
   scheduleSchema,
   schedulesSchema,
 } from './schedules-contract.js'
-import { showSchedule, showScheduleRuns, showSchedules } from './schedules-show.js'
+import { showSchedule, showScheduleRuns, showSchedules, waitOf } from './schedules-show.js'
 
 interface Output {
   readonly json?: true
@@ -93,13 +94,14 @@ export function addSchedules(program: Command, client: Client, write: (text: str
     .command('run')
     .description('begin a run now')
     .argument('<schedule>', 'its name')
-    .option('--wait', 'until it has ended; exit code 2 when it failed or raised an alarm')
+    .option('--wait', 'until it has ended; exit code 2 when it failed, was stopped or raised an alarm')
     .addOption(json())
     .action(async (name: string, options: Output & { wait?: true }) => {
       const begun = await client.post(`${pathOf(name)}/run`, {}, scheduleRunSchema)
       const run = options.wait === true ? await ended(client, name, begun.id) : begun
       print(options, run, () => showScheduleRuns([run]))
-      if (run.outcome === 'failed' || run.alarm !== null) process.exitCode = EXIT_PROBLEMS
+      const isBad = run.outcome === 'failed' || run.outcome === 'stopped' || run.alarm !== null
+      if (isBad) process.exitCode = EXIT_PROBLEMS
     })
 
   schedules
@@ -108,8 +110,12 @@ export function addSchedules(program: Command, client: Client, write: (text: str
     .argument('<schedule>', 'its name')
     .addOption(json())
     .action(async (name: string, options: Output) => {
-      await client.remove(pathOf(name))
-      print(options, { deleted: name }, () => `deleted ${name}\n`)
+      const gone = await client.remove(pathOf(name), scheduleDeletedSchema)
+      const left = gone.paused.map(
+        ({ domain, generation }) =>
+          `generation ${generation} of ${domain}, which it began, stays, paused: millrace generations resume or cancel\n`,
+      )
+      print(options, gone, () => `deleted ${name}\n${left.join('')}`)
     })
 
   schedules
@@ -189,8 +195,9 @@ function wordOf(text: string): unknown {
   }
 }
 
+/** Waits for a run to end, and says on standard error when it waits for its window or the next hour. */
 async function ended(client: Client, name: string, id: string) {
-  for (;;) {
+  for (let told = ''; ; ) {
     const { history } = await client.get(pathOf(name), scheduleDetailSchema)
     const run = history.find((one) => one.id === id)
     if (run === undefined) {
@@ -199,6 +206,9 @@ async function ended(client: Client, name: string, id: string) {
       })
     }
     if (run.outcome !== null) return run
+    const said = run.waits === null || run.waits.why === 'work' ? '' : waitOf(run.waits)
+    if (said !== told && said !== '') process.stderr.write(`${name} ${said}\n`)
+    told = said
     await sleep(LOOK_MS)
   }
 }

@@ -11,13 +11,14 @@ const PROBLEMS_SHOWN = 20
 
 /** One hit: rank, what it was ranked by, level, title and id; below it how its passage begins. */
 export function showHits(query: string, found: SearchResult): string {
-  const { staleThreshold: stale } = found
+  const { staleThreshold: stale, generation, model } = found
   const notes = found.warnings.map(({ message }) => `${printable(message)}\n`)
   if (stale !== null) {
     notes.push(
       `the threshold ${stale.threshold} of ${stale.score} was set for another recipe and is not applied\n`,
     )
   }
+  notes.push(`generation ${generation}, ${model}\n`)
   if (found.hits.length === 0) {
     return `no hits for "${printable(query)}" (threshold ${found.threshold ?? 'none'})\n${notes.join('')}`
   }

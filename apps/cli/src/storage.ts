@@ -28,6 +28,7 @@ export const storageSchema = z.object({
   error: z.object({ mean: z.number(), p99: z.number(), largest: z.number(), pairs: z.number() }).nullable(),
   recall: z.object({ k: z.number(), recall: z.number(), candidates: z.number().nullable() }).nullable(),
   sampled: z.number(),
+  copiedFrom: z.string().nullable(),
   notes: z.array(z.string()),
 })
 export type StorageReport = z.infer<typeof storageSchema>

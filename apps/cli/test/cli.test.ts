@@ -206,13 +206,16 @@ describe('the command millrace', () => {
     const { code, out } = await run(['search', 'when do I get my money back?', '-d', 'docs', '-k', '2'])
     expect(code).toBe(0)
     expect(out).toMatch(/^ {2}1\. 0\.\d{4} {2}\S.* {2}Refunds come quickly {2}\(sub\/refunds\.md\)\n {5}\S/)
-    expect(out.trimEnd().split('\n')).toHaveLength(4)
+    expect(out.trimEnd().split('\n')).toHaveLength(5)
+    expect(out).toMatch(/\ngeneration \d+, \S+\n$/)
   })
 
   test('a search that finds nothing above the threshold says so', async () => {
     expect(await run(['search', 'purple elephants', '-d', 'docs', '--threshold', '0.9'])).toEqual({
       code: 0,
-      out: 'no hits for "purple elephants" (threshold 0.9)\n',
+      out: expect.stringMatching(
+        /^no hits for "purple elephants" \(threshold 0\.9\)\ngeneration \d+, \S+\n$/,
+      ),
       err: '',
     })
   })

@@ -8,7 +8,7 @@ import {
   generationsSchema,
   switchedSchema,
 } from 'millrace/generations-contract'
-import { seconds } from 'millrace/numbers'
+import { timeWithin } from 'millrace/numbers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { backends } from '../../../test/support/backends.js'
 import { openWorld, type World } from '../../../test/support/world.js'
@@ -16,11 +16,11 @@ import { millrace } from './command.js'
 
 const DAY = 86_400
 
-test('a time is seconds, or a number with a unit', () => {
-  const read = seconds(7 * DAY)
-  expect(['90', '90s', '10m', '2h', '7d', '0'].map(read)).toEqual([90, 90, 600, 7_200, 7 * DAY, 0])
-  for (const wrong of ['', 'd', '-1', '1.5h', '8d', '1w', '1 d', '9999999999']) {
-    expect(() => read(wrong)).toThrow('7 days at most')
+test('a time is a number with a unit', () => {
+  const read = timeWithin(60, 7 * DAY)
+  expect(['90s', '10m', '2h', '7d', '60s'].map(read)).toEqual([90, 600, 7_200, 7 * DAY, 60])
+  for (const wrong of ['', 'd', '-1', '90', '59s', '0d', '1.5h', '8d', '1w', '1 d', '9999999999']) {
+    expect(() => read(wrong)).toThrow('with its unit, such as 90s, 10m, 2h or 1d, from 60s to 7d')
   }
 })
 
@@ -77,7 +77,8 @@ describe('millrace generations', () => {
     expect(same.code).toBe(1)
     expect(same.err).toContain('NOTHING_CHANGES')
     const late = await generations('start', 'notes', '--soak', '2y')
-    expect(late.err).toContain('It must be seconds, or such as 10m, 2h or 1d, 365 days at most.')
+    expect(late.err).toContain('such as 90s, 10m, 2h or 1d, from 60s to 365d.')
+    expect((await generations('change', 'notes', '--soak', '10')).err).toContain('with its unit')
     const moment = await generations('start', 'notes', '--copy-since', 'yesterday')
     expect(moment.err).toContain('INVALID_REQUEST: --copy-since')
   })
@@ -94,7 +95,11 @@ describe('millrace generations', () => {
     expect(changed.out).toContain('stays 2 h, kept up to date')
 
     const tried = await run('search', 'whales', '-d', 'notes', '--generation', built.id, '--json')
-    expect(JSON.parse(tried.out)).toMatchObject({ model: 'bge-small-zh-v1.5' })
+    expect(JSON.parse(tried.out)).toMatchObject({ generation: built.id, model: 'bge-small-zh-v1.5' })
+    const { out: none } = await generations('thresholds', 'notes')
+    expect(none).toBe(
+      'No threshold or level of the live generation was chosen by a person: those of the new model hold.\n',
+    )
     const gate = await generations('gate', 'notes')
     expect([0, 3]).toContain(gate.code)
     expect(gate.out).toMatch(gate.code === 0 ? /^weak evidence, not refused: Over / : /^refused: Over /)
@@ -125,6 +130,12 @@ describe('millrace generations', () => {
     expect(live).toMatchObject({ code: 0, out: expect.stringContaining(`generation ${taken} is live`) })
     // At once, not after the minute that a refusal waits.
     expect(Date.now() - changedAt).toBeLessThan(45_000)
+    const set = await run('domains', 'set', 'notes', '--threshold', 'dense=0.2', '--threshold', 'sparse=0.5')
+    expect(set).toEqual({ code: 0, out: 'notes: thresholds dense 0.2, sparse 0.5\n', err: '' })
+    const unset = await run('domains', 'set', 'notes', '--threshold', 'dense=none')
+    expect(unset.out).toBe('notes: thresholds dense none, sparse 0.5\n')
+    const absent = await generations('start', 'notes', '--model', 'bge-m3')
+    expect(absent.err).toContain('millrace models pull bge-m3')
 
     await json('start', 'notes', '--size', '64')
     const cancelled = cancelledSchema.parse(await json('cancel', 'notes'))

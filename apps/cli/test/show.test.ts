@@ -30,6 +30,7 @@ const hit = {
   metadata: {},
 }
 const found = {
+  generation: '3',
   model: 'm',
   threshold: null,
   staleThreshold: null,
@@ -45,7 +46,7 @@ describe('hits', () => {
       showHits('money', { ...found, hits: [hit, { ...hit, title: null, score: -0.1, level: null }] }),
     ).toBe(
       '  1. 0.5124  related  Refunds  (a/b.md)\n     Money comes back.\n' +
-        '  2. -0.1000  a/b.md\n     Money comes back.\n',
+        '  2. -0.1000  a/b.md\n     Money comes back.\ngeneration 3, m\n',
     )
   })
 
@@ -65,11 +66,13 @@ describe('hits', () => {
       hits: [{ ...hit, title: 'a\x1b[2Jb\nc', text: '\x1b]0;x\x07y' }],
     })
     expect(shown).not.toMatch(/[^\P{Cc}\n]/u)
-    expect(shown.trimEnd().split('\n')).toHaveLength(2)
+    expect(shown.trimEnd().split('\n')).toHaveLength(3)
   })
 
   test('none: the query and the threshold', () => {
-    expect(showHits('x', { ...found, threshold: 0.9, hits: [] })).toBe('no hits for "x" (threshold 0.9)\n')
+    expect(showHits('x', { ...found, threshold: 0.9, hits: [] })).toBe(
+      'no hits for "x" (threshold 0.9)\ngeneration 3, m\n',
+    )
   })
 
   test('why there may be none, and a threshold that is not applied', () => {
@@ -77,7 +80,7 @@ describe('hits', () => {
     const staleThreshold = { score: 'dense', threshold: 0.75, recipe: 'old' }
     expect(showHits('x', { ...found, hits: [], warnings, staleThreshold })).toBe(
       'no hits for "x" (threshold none)\n3 documents are not ready\n' +
-        'the threshold 0.75 of dense was set for another recipe and is not applied\n',
+        'the threshold 0.75 of dense was set for another recipe and is not applied\ngeneration 3, m\n',
     )
   })
 })

@@ -38,7 +38,7 @@ const sampleOf = (pair: Judged): Sample => {
 }
 
 const carryJudged = (pairs: readonly Judged[]): Promise<Carried[]> =>
-  carryOver({ unrelated: [], golden: pairs.map(sampleOf), range: RANGE }, THRESHOLDS)
+  carryOver({ unrelated: [], from: [], golden: pairs.map(sampleOf), range: RANGE }, THRESHOLDS)
 
 type Compare = (
   pairs: readonly (readonly [string, string])[],
@@ -157,7 +157,7 @@ async function unrelatedFigures(
   const drawn = Array.from({ length: UNRELATED }, () => [any(), any()] as const)
   const different = drawn.filter(([a, b]) => a !== b)
   const unrelated = compare(different).map((one) => sampleOf({ ...one, related: false }))
-  const carried = await carryOver({ unrelated, golden: [], range: RANGE }, THRESHOLDS)
+  const carried = await carryOver({ unrelated, from: ['passages'], golden: [], range: RANGE }, THRESHOLDS)
   return carried.map((one) => {
     const title = `${name}, without golden pairs: ${one.old}`
     if (one.new === null) return figure(`${title} has no like`, one.why, '')

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { type Figure, figure } from '../figure.js'
 import { openServers, ROOT, shared } from '../place.js'
 import { type Program, startProgram } from '../program.js'
-import { type Searched, searchedFigures, whileSearching } from './searching.js'
+import { searchedFigures, whileSearching } from './searching.js'
 
 const DOMAIN = 'site'
 const GENERATIONS = `/v1/domains/${DOMAIN}/generations`
@@ -58,27 +58,38 @@ export async function benchChange(): Promise<Figure[]> {
 async function changes(client: Client, url: string, questions: readonly string[]): Promise<Figure[]> {
   const searching = <T>(work: () => Promise<T>) =>
     whileSearching(`${url}/v1/domains/${DOMAIN}/search`, questions, SEARCHERS, work)
-  await searching(() => sleep(3_000))
-  const idle = (await searching(() => sleep(IDLE_SECONDS * 1_000))).searched
+  const idling = async () => {
+    await searching(() => sleep(3_000))
+    return (await searching(() => sleep(IDLE_SECONDS * 1_000))).searched
+  }
+  const idle = await idling()
   const figures = searchedFigures('idle', idle)
-  const measured = (name: string, searched: Searched) =>
-    figures.push(...searchedFigures(name, searched, idle))
-
   const build = await searching(() => begin(client, { model: 'all-minilm-l6-v2' }))
-  measured('another model is built', build.searched)
-  figures.push(figure('another model: embedded', build.result.embedded, 'texts'))
+  figures.push(
+    ...searchedFigures('another model is built', build.searched, idle),
+    figure('another model: embedded', build.result.embedded, 'texts'),
+  )
   const around = (path: string) => async () => {
     await sleep((SWITCH_SECONDS * 1_000) / 2)
     await client.post(`${GENERATIONS}/${path}`, {}, z.unknown())
     await sleep((SWITCH_SECONDS * 1_000) / 2)
   }
-  measured('switch', (await searching(around(`${build.result.id}/switch`))).searched)
-  measured('rollback', (await searching(around('rollback'))).searched)
-  measured('switch again', (await searching(around(`${build.result.id}/switch`))).searched)
+  const switched = (await searching(around(`${build.result.id}/switch`))).searched
+  const rolledBack = (await searching(around('rollback'))).searched
+  const again = (await searching(around(`${build.result.id}/switch`))).searched
+  // The new model takes its own time for a question: half of each of these was with the one, half with the other.
+  const after = await idling()
+  const both = { times: [...idle.times, ...after.times], errors: [] }
+  figures.push(
+    ...searchedFigures('idle, with the new model', after),
+    ...searchedFigures('switch', switched, both),
+    ...searchedFigures('rollback', rolledBack, both),
+    ...searchedFigures('switch again', again, both),
+  )
 
   const half = await searching(() => begin(client, { storage: 'half' }))
-  measured('storage full to half', half.searched)
   figures.push(
+    ...searchedFigures('storage full to half', half.searched, after),
     figure('storage full to half: embedded', half.result.embedded, 'texts', '0'),
     figure('storage full to half: copied', half.result.copied, 'texts'),
   )

@@ -94,7 +94,7 @@ export function modelOf(models: ReadonlyMap<string, FoundModel>, id: string): Fo
   const ids = [...new Set([...models.values()].map(({ manifest }) => manifest.id))]
   const there = ids.length === 0 ? 'there are none' : `there are ${ids.join(', ')}`
   throw new CodedError('UNKNOWN_MODEL', `There is no model "${id}": ${there}`, {
-    hint: 'Choose one of them, or put the folder of the model beside theirs',
+    hint: `Choose one of them, or fetch it: millrace models pull ${id}; a folder of your own goes beside theirs`,
   })
 }
 

@@ -236,9 +236,10 @@ function refuseTitle(title: string | null | undefined, limits: Limits): Reason |
   return refuseCharacters('title', title ?? '')
 }
 
-function refuseMetadata(
+/** Why a document's metadata is not taken. */
+export function refuseMetadata(
   { metadata }: Pick<SubmittedDocument, 'metadata'>,
-  limits: Limits,
+  limits: Pick<Limits, 'metadataBytes'>,
 ): Reason | undefined {
   if (metadata === undefined) return undefined
   if (depthOf(metadata) > METADATA_DEPTH_MAX) {

@@ -33,6 +33,8 @@ export {
   type CarryMethod,
   carryOver,
   type Evidence,
+  PAIR_SOURCES,
+  type PairSource,
   type SharesAbove,
   SURENESSES,
   type Sureness,

@@ -44,8 +44,9 @@ export function dispatch(db: Db, policy: DispatchPolicy): Promise<Lease[]> {
   })
 }
 
-/** A generation `g` whose texts may be embedded now. */
-const IS_SERVED = `(g.state in ('live', 'building') or g.state = 'retired' and g.follows) and not g.paused and g.error_code is null`
+/** A generation `g` whose texts may be embedded now. A schedule says how many tokens of one being built. */
+const IS_SERVED = `(g.state in ('live', 'building') or g.state = 'retired' and g.follows) and not g.paused
+  and g.error_code is null and (g.state <> 'building' or g.lease_tokens is null or g.lease_tokens > 0)`
 
 /** A lease is not filled to less: what it costs to hand out would show. */
 const LEASE_TOKENS_MIN = 2_048
@@ -85,9 +86,10 @@ async function shareOf(tx: Tx, { leasesMax, leaseTokens, workers }: DispatchPoli
 
 /** A lease for the generation whose turn it is; undefined when no text is free. */
 async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefined> {
-  const turn = await tx.query<{ id: number; start: number; weight: number }>(
+  const turn = await tx.query<{ id: number; start: number; weight: number; allowed: number | null }>(
     `select g.id, greatest(coalesce(t.served, 0), r.clock) as start,
-       case g.state when 'live' then 1 else g.weight end as weight
+       case g.state when 'live' then 1 else g.weight end as weight,
+       case g.state when 'building' then g.lease_tokens end as allowed
      from millrace.generations g
      join millrace.roles r on r.name = 'dispatch'
      left join millrace.turns t on t.generation_id = g.id
@@ -118,11 +120,22 @@ async function leaseNext(tx: Tx, policy: DispatchPolicy): Promise<Lease | undefi
        where p.generation_id = $1 and p.text_hash = taken.text_hash
      )
      select id, tokens from lease`,
-    [next.id, policy.leaseTokens, policy.leaseTexts, policy.leaseSeconds],
+    [
+      next.id,
+      Math.min(policy.leaseTokens, next.allowed ?? Number.POSITIVE_INFINITY),
+      policy.leaseTexts,
+      policy.leaseSeconds,
+    ],
   )
   const lease = leased[0]
   // Whoever cancelled them was quicker: this generation has no free text now, and another may have.
   if (lease === undefined) return leaseNext(tx, policy)
+  if (next.allowed !== null) {
+    await tx.query(
+      'update millrace.generations set lease_tokens = greatest(0, lease_tokens - $2) where id = $1',
+      [next.id, lease.tokens],
+    )
+  }
   await tx.query(
     `insert into millrace.turns as t (generation_id, served) values ($1, $2)
      on conflict (generation_id) do update set served = excluded.served`,

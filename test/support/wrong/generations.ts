@@ -64,6 +64,7 @@ export const generations: readonly Case[] = [
     body: { storage: 'half', soakSeconds: 31_536_001 },
     ...INVALID,
   },
+  { name: 'a soak below a minute', path, body: { storage: 'half', soakSeconds: 59 }, ...INVALID },
   { name: 'a soak of half a second', path, body: { storage: 'half', soakSeconds: 0.5 }, ...INVALID },
   { name: 'a moment that is none', path, body: { copySince: 'yesterday' }, ...INVALID },
   {

@@ -97,7 +97,9 @@ export const generationRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, api)
       {
         schema: {
           summary,
-          description: 'Saying it twice changes nothing.',
+          description: paused
+            ? 'Workers finish what they have in hand. Saying it twice changes nothing.'
+            : 'Saying it twice changes nothing.',
           tags: ['generations'],
           params: oneGeneration,
           response: { 200: generationOut, ...problems },

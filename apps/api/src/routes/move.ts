@@ -41,7 +41,7 @@ export const moveRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
           'Create a domain from an archive that an export gave; the body is the tar, its vectors are taken over',
         tags: ['domains'],
         params: named,
-        consumes: [TAR],
+        consumes: [TAR, 'application/octet-stream'],
         response: { 201: importedOut, ...problems },
       },
     },

@@ -11,11 +11,12 @@ import {
   type ScheduleRunPage,
 } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { ApiDeps } from '../deps.js'
 import {
   runOut,
   scheduleChange,
+  scheduleDeleted,
   scheduleDetail,
   scheduleIn,
   scheduleNamed,
@@ -86,15 +87,18 @@ export const scheduleRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) 
     '/v1/schedules/:id',
     {
       schema: {
-        summary: 'Deletes a schedule and its runs; one at work ends at its next step',
+        summary: 'Deletes a schedule and its runs; a generation that it is building stays, paused',
         tags,
         params: scheduleNamed,
-        response: { 204: z.null(), ...problems },
+        response: { 200: scheduleDeleted, ...problems },
       },
     },
-    async (request, reply) => {
-      await deleteSchedule(deps, request.params.id)
-      return reply.status(204).send(null)
+    async (request) => {
+      const left = await deleteSchedule(deps, request.params.id)
+      return {
+        deleted: request.params.id,
+        paused: left.map(({ domain, generation }) => ({ domain, generation: String(generation) })),
+      }
     },
   )
   for (const [verb, paused, summary] of [

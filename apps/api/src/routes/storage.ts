@@ -59,6 +59,12 @@ const storageOut = z.object({
     .nullable()
     .describe('Share of the true nearest k of the sampled texts that are found; null: not measured'),
   sampled: z.int().describe('Texts that were compared'),
+  copiedFrom: z
+    .string()
+    .nullable()
+    .describe(
+      'The coarsest form that the vectors came through, whose precision they have; null: none coarser',
+    ),
   notes: z.array(z.string()),
 })
 

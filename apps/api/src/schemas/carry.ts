@@ -1,5 +1,5 @@
 import { levelsSchema } from '@millrace/embed'
-import { CARRY_METHODS, SCORE_KINDS, SURENESSES } from '@millrace/flow'
+import { CARRY_METHODS, PAIR_SOURCES, SCORE_KINDS, SURENESSES } from '@millrace/flow'
 import { z } from 'zod'
 import { leastScore } from './shared.js'
 
@@ -62,7 +62,15 @@ export const carryOut = z.object({
         .describe(
           'golden: as large a part of what is above belongs together as before; unrelated: the same share of unrelated pairs is above; extrapolated: no such pair was as alike; unchanged: it means the same under every model; none: it has no number',
         ),
-      pairs: z.object({ unrelated: z.int(), golden: z.int() }),
+      pairs: z.object({
+        unrelated: z.int(),
+        golden: z.int(),
+        from: z
+          .array(z.enum(PAIR_SOURCES))
+          .describe(
+            'What was asked: golden: the golden set; logged: queries of QUERY_LOG=text; titles: titles of documents, for want of questions; passages: stored passages, for want of titles',
+          ),
+      }),
       above: z
         .object({ old: shares, new: shares.nullable() })
         .nullable()

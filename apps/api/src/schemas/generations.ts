@@ -3,6 +3,8 @@ import { chunkingIn, cleaningIn, indexIn, outputs, storage } from './domains.js'
 import { gateIn } from './gate.js'
 import { domainName } from './shared.js'
 
+/** A search that began before the switch ends within it. */
+const SOAK_SECONDS_MIN = 60
 /** A year. */
 const SOAK_SECONDS_MAX = 31_536_000
 
@@ -13,7 +15,7 @@ const weight = z
   .describe('Its share of embedding beside a generation of weight 1: what is submitted goes on meanwhile')
 const soakSeconds = z
   .int()
-  .min(0)
+  .min(SOAK_SECONDS_MIN, { error: 'Too short: it is in seconds, and a minute, 60, at least' })
   .max(SOAK_SECONDS_MAX)
   .describe('How long the generation that it replaces stays, to roll back to; a minute at least')
 const run = {
@@ -96,9 +98,15 @@ export const generationOut = z.object({
     .describe('null: it has ended'),
   chunks: z.int().nullable().describe('Of the documents that are prepared; null: not counted any more'),
   tokens: z.int().nullable(),
-  copied: z.int().describe('Texts whose vectors were taken over'),
-  embedded: z.int().describe('Texts that the model computed'),
-  tokensEmbedded: z.int(),
+  copied: z
+    .int()
+    .nullable()
+    .describe('Texts whose vectors were taken over; null: it was never built beside another'),
+  embedded: z
+    .int()
+    .nullable()
+    .describe('Texts that the model computed for it; null: those of a first one count in its ingestions'),
+  tokensEmbedded: z.int().nullable(),
   tokensPerSecond: z.number().nullable().describe('Of late, while it is built'),
   etaSeconds: z.number().nullable().describe('null until it can be told, and while it is paused'),
   errors: z.array(
@@ -118,6 +126,12 @@ export const generationOut = z.object({
   keepUpToDate: z.boolean(),
   thresholds: z.enum(['confirm', 'carry', 'defaults']),
   copiesFrom: z.string().nullable().describe('The generation whose vectors are taken over'),
+  copiedFrom: z
+    .string()
+    .nullable()
+    .describe(
+      'The coarsest form of storage that its vectors came through: they have its precision. null: none coarser than its own',
+    ),
   copySince: moment,
   gate: record,
   gated: record.nullable().describe('What came of its gate last'),
@@ -140,7 +154,7 @@ export const planOut = z.object({
   documents: z.int(),
   chunks: z.object({
     total: z.int(),
-    copied: z.int(),
+    copied: z.int().describe('Texts, as many chunks as have them'),
     embedded: z.int().describe('What is neither is a text that came before'),
   }),
   tokens: z.object({ total: z.int(), embedded: z.int() }),
@@ -154,6 +168,10 @@ export const planOut = z.object({
   exact: z
     .boolean()
     .describe('false: what is taken over are codes of a coarser form, no better than they were'),
+  copiedFrom: z
+    .string()
+    .nullable()
+    .describe("That coarser form: the live one's, or one that its vectors came through; null: exact"),
   sampled: z.int().nullable().describe('Documents that the figures rest on; null: all were counted'),
   adapted: z
     .array(z.object({ field: z.string(), from: z.number(), to: z.number() }))

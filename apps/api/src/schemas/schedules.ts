@@ -81,6 +81,12 @@ export const scheduleOut = z.object({
 export const scheduleDetail = scheduleOut.extend({
   history: z.array(runOut).describe('The last 20 runs, newest first; …/runs has those that are kept'),
 })
+export const scheduleDeleted = z.object({
+  deleted: z.string(),
+  paused: z
+    .array(z.object({ domain: z.string(), generation: z.string() }))
+    .describe('Generations that it began and that are not built: resume them or cancel them'),
+})
 export const schedulesOut = z.object({ schedules: z.array(scheduleOut) })
 export const scheduleRunsQuery = z.strictObject({
   cursor: z.string().optional(),

@@ -94,6 +94,7 @@ const broken = (why: string) =>
 const BLOCK = 512
 const SIZE_AT = 124
 const SIZE_CHARS = 12
+const TYPE_AT = 156
 const MANIFEST_MAX = 16 * 1024 * 1024
 
 /** The name of the domain that an archive is of, and the archive from its beginning. @throws CodedError BAD_ARCHIVE */
@@ -103,13 +104,19 @@ export async function peekDomain(
   const rest = pieces[Symbol.asyncIterator]()
   let head = Buffer.alloc(0)
   let need = BLOCK
+  let start = 0
   while (head.length < need) {
     const next = await rest.next()
     if (next.done === true) break
     head = Buffer.concat([head, next.value])
-    if (need === BLOCK && head.length >= BLOCK) need = BLOCK + manifestBytes(head)
+    // As `tar` itself packs a folder: it comes before what is in it.
+    while (need === start + BLOCK && head.length >= need && isFolder(head.subarray(start))) {
+      start += BLOCK
+      need += BLOCK
+    }
+    if (need === start + BLOCK && head.length >= need) need += manifestBytes(head.subarray(start))
   }
-  const domain = domainIn(head.subarray(BLOCK, need))
+  const domain = domainIn(head.subarray(start + BLOCK, need))
   return { domain, bytes: again(head, rest) }
 }
 
@@ -118,8 +125,13 @@ async function* again(head: Buffer, rest: AsyncIterator<Uint8Array>): AsyncGener
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value
 }
 
+const isFolder = (head: Buffer): boolean => head[TYPE_AT] === '5'.charCodeAt(0)
+
 function manifestBytes(head: Buffer): number {
-  const name = head.toString('latin1', 0, 100).replace(/\0.*/s, '')
+  const name = head
+    .toString('latin1', 0, 100)
+    .replace(/\0.*/s, '')
+    .replace(/^(?:\.\/)+/, '')
   const size = Number.parseInt(head.toString('latin1', SIZE_AT, SIZE_AT + SIZE_CHARS), 8)
   if (name === MANIFEST && size <= MANIFEST_MAX) return size
   throw noArchive()

@@ -67,6 +67,8 @@ export function addMove(program: Command, client: Client, write: (text: string) 
 
 const toStandardOutput = (piece: Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => {
+    // What is not written is said by the callback; the event would end the process besides.
+    if (process.stdout.listenerCount('error') === 0) process.stdout.on('error', () => undefined)
     process.stdout.write(piece, (error) => (error ? reject(error) : resolve()))
   })
 

@@ -1,5 +1,6 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, rmSync } from 'node:fs'
 import { open, rename, rm, stat } from 'node:fs/promises'
+import { constants } from 'node:os'
 import { CodedError, codeOf, messageOf } from '@millrace/errors'
 import { z } from 'zod'
 import type { Client } from '../client.js'
@@ -35,13 +36,18 @@ export async function exportTo(
   to: { readonly path: string; readonly force: boolean },
   onProgress: OnProgress,
 ): Promise<Checked> {
-  if (!to.force && (await exists(to.path))) {
+  const there = await stat(to.path).catch(() => undefined)
+  if (there?.isDirectory() || /[\\/]$/.test(to.path)) {
+    throw new CodedError('CANNOT_WRITE', `${to.path} is a folder`, { hint: 'Name a file in it with -o' })
+  }
+  if (!to.force && there !== undefined) {
     throw new CodedError('FILE_EXISTS', `There is a file ${to.path}`, {
       hint: 'Choose another with -o, or write over it with --force',
     })
   }
   const pieces = await client.download(`${domainPath(domain)}/export`)
   const unfinished = `${to.path}.${process.pid}.part`
+  const forget = removedWhenKilled(unfinished)
   try {
     const file = await open(unfinished, 'w').catch((error: unknown) => {
       throw cannotWrite(to.path, error)
@@ -55,13 +61,29 @@ export async function exportTo(
       const checked = await checkArchive(watched(pieces, client), write, onProgress)
       await file.sync()
       await file.close()
-      await rename(unfinished, to.path)
+      await rename(unfinished, to.path).catch((error: unknown) => {
+        throw cannotWrite(to.path, error)
+      })
       return checked
     } finally {
       await file.close().catch(() => undefined)
     }
   } finally {
+    forget()
     await rm(unfinished, { force: true })
+  }
+}
+
+/** Removes a file that is not finished when somebody ends the process. Returned is what calls that off. */
+function removedWhenKilled(path: string): () => void {
+  const end = (signal: NodeJS.Signals) => {
+    rmSync(path, { force: true })
+    process.exit(128 + constants.signals[signal])
+  }
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.once(signal, end)
+  return () => {
+    for (const signal of signals) process.off(signal, end)
   }
 }
 
@@ -73,7 +95,11 @@ export async function exportThrough(
   onProgress: OnProgress,
 ): Promise<Checked> {
   const pieces = await client.download(`${domainPath(domain)}/export`)
-  return checkArchive(watched(pieces, client), out, onProgress)
+  const write = (piece: Uint8Array) =>
+    out(piece).catch((error: unknown) => {
+      throw cannotWrite('Standard output', error)
+    })
+  return checkArchive(watched(pieces, client), write, onProgress)
 }
 
 async function* watched(pieces: AsyncIterable<Uint8Array>, client: Client): AsyncGenerator<Uint8Array> {
@@ -89,12 +115,6 @@ async function* watched(pieces: AsyncIterable<Uint8Array>, client: Client): Asyn
 
 const reasonOf = (error: unknown): string =>
   messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error)
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 const cannotWrite = (path: string, cause: unknown): CodedError =>
   new CodedError('CANNOT_WRITE', `${path} cannot be written: ${messageOf(cause)}`, {

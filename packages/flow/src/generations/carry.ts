@@ -12,11 +12,25 @@ export type CarryMethod = (typeof CARRY_METHODS)[number]
 export const SURENESSES = ['high', 'medium', 'low'] as const
 export type Sureness = (typeof SURENESSES)[number]
 
+/**
+ * Where the pairs come from. `golden`, `logged`: what is asked, of the golden set or by people. `titles`: titles of documents
+ * in the place of questions. `passages`: stored texts in that place.
+ */
+export const PAIR_SOURCES = ['golden', 'logged', 'titles', 'passages'] as const
+export type PairSource = (typeof PAIR_SOURCES)[number]
+
 /** Shares of the pairs that are above a threshold, 0 to 1. */
 export interface SharesAbove {
   readonly unrelated: number
   /** Null: there are no golden pairs. */
   readonly golden: number | null
+}
+
+export interface Pairs {
+  readonly unrelated: number
+  readonly golden: number
+  /** Empty: there are none. */
+  readonly from: readonly PairSource[]
 }
 
 /** A threshold of one generation, and the one that means the same under another. */
@@ -28,7 +42,7 @@ export interface Carried {
   readonly low: number | null
   readonly high: number | null
   readonly method: CarryMethod
-  readonly pairs: { readonly unrelated: number; readonly golden: number }
+  readonly pairs: Pairs
   readonly above: { readonly old: SharesAbove; readonly new: SharesAbove | null } | null
   /** Whether what is above it differs from what is below. */
   readonly separates: boolean
@@ -38,8 +52,10 @@ export interface Carried {
 }
 
 export interface Evidence {
-  /** Pairs that have nothing to do with each other. */
+  /** What has nothing to do with each other: all pairs of a question are one sample. */
   readonly unrelated: readonly Sample[]
+  /** What stands for questions in those. */
+  readonly from: readonly PairSource[]
   /** Questions with what belongs to them and what does not; empty where there are none. */
   readonly golden: readonly Sample[]
   readonly range: Range
@@ -49,7 +65,9 @@ export interface Evidence {
 
 /** Below so many pairs nothing is carried. */
 const UNRELATED_MIN = 50
-const GOLDEN_MIN = 20
+export const GOLDEN_MIN = 20
+/** With fewer questions, how alike one of them is to everything says too much. */
+const QUESTIONS_SURE = 10
 const RESAMPLES = 200
 /** Of two pairs, one of each kind, how often the golden one has to score more; 0.5 is chance. */
 const SEPARATES = 0.6
@@ -65,22 +83,25 @@ const KEEPS_NOTHING_OUT = 0.95
  * The same ones for the same evidence. Others of this thread get their turns meanwhile.
  */
 export async function carryOver(evidence: Evidence, thresholds: readonly number[]): Promise<Carried[]> {
-  const { golden, unrelated, range } = evidence
+  const { golden, unrelated, from, range } = evidence
   const labelled = [scaleOf(golden, 'old'), scaleOf(golden, 'new')] as const
   const isGolden = labelled.every((one) => one.golden.length >= GOLDEN_MIN && one.unrelated.length >= 1)
   if (isGolden) return carryBy(goldenWay(golden, range), thresholds, evidence.seed)
   const plain = [scaleOf(unrelated, 'old'), scaleOf(unrelated, 'new')] as const
   if (plain.every((one) => one.unrelated.length >= UNRELATED_MIN)) {
-    return carryBy(unrelatedWay(unrelated, range), thresholds, evidence.seed)
+    return carryBy(unrelatedWay(unrelated, from, range), thresholds, evidence.seed)
   }
   const pairs = plain[0].unrelated.length
   const why = `There are ${pairs} pairs to compare, and fewer than ${UNRELATED_MIN} say nothing.`
-  return thresholds.map((old) => refusedOf(old, { unrelated: pairs, golden: 0 }, null, why))
+  return thresholds.map((old) =>
+    refusedOf(old, { unrelated: pairs, golden: 0, from: pairs === 0 ? [] : from }, null, why),
+  )
 }
 
 /** One way to find new thresholds. */
 interface Way {
   readonly samples: readonly Sample[]
+  readonly from: readonly PairSource[]
   readonly match: (from: Scale, to: Scale, thresholds: readonly number[]) => number[]
   /** Why a threshold cannot be carried; undefined: it can. */
   readonly refusal: (from: Scale, to: Scale, old: number) => string | undefined
@@ -92,6 +113,7 @@ interface Way {
 
 const goldenWay = (samples: readonly Sample[], range: Range): Way => ({
   samples,
+  from: ['golden'],
   range,
   match: matchGolden,
   refusal: refusalOfGolden,
@@ -106,25 +128,41 @@ const goldenWay = (samples: readonly Sample[], range: Range): Way => ({
   },
 })
 
-const unrelatedWay = (samples: readonly Sample[], range: Range): Way => ({
+const unrelatedWay = (samples: readonly Sample[], from: readonly PairSource[], range: Range): Way => ({
   samples,
+  from,
   range,
-  match: (from, to, thresholds) => matchUnrelated(from.unrelated, to.unrelated, range, thresholds),
+  match: (scale, to, thresholds) => matchUnrelated(scale.unrelated, to.unrelated, range, thresholds),
   refusal: ({ unrelated }, _, old) => {
     const share = shareAbove(unrelated, old)
     if (share <= KEEPS_NOTHING_OUT) return undefined
-    return `${percent(share)} of the unrelated pairs are above it: it keeps nothing out that another one could.`
+    return `${percent(share)} of ${pairsOf(from)} are above it: it keeps nothing out that another one could.`
   },
   method: ({ unrelated }, old) => (old > measuredUpTo(unrelated) ? 'extrapolated' : 'unrelated'),
   sureness: ({ unrelated }, old, width) => {
     if (old > measuredUpTo(unrelated)) {
-      return ['low', 'Hardly any unrelated pair is above it, so where it lies is drawn on from those below.']
+      return [
+        'low',
+        `Hardly any of ${pairsOf(from)} is above it, so where it lies is drawn on from those below.`,
+      ]
     }
-    const shown = `${percent(shareAbove(unrelated, old))} of the unrelated pairs are above it, and above the new one`
-    const note = 'what belongs together may lie elsewhere: a golden set would tell'
+    const shown = `${percent(shareAbove(unrelated, old))} of ${pairsOf(from)} are above it, and above the new one`
+    if (!isAsked(from)) return ['low', `${shown}; nobody asks those: questions would tell.`]
+    if (samples.length < QUESTIONS_SURE) {
+      return ['low', `${shown}, but of ${samples.length} questions alone: more of them would tell.`]
+    }
+    const note = `what belongs together may lie elsewhere: ${GOLDEN_MIN} golden questions would tell`
     return width <= 0.5 ? ['medium', `${shown}; ${note}.`] : ['low', `${shown}, of few pairs; ${note}.`]
   },
 })
+
+const isAsked = (from: readonly PairSource[]): boolean => from.includes('golden') || from.includes('logged')
+
+function pairsOf(from: readonly PairSource[]): string {
+  if (isAsked(from)) return 'the pairs of a question and any passage that is not its answer'
+  if (from.includes('titles')) return 'the pairs of a title and any passage of another document'
+  return 'the pairs of passages of two documents'
+}
 
 function refusalOfGolden(from: Scale, to: Scale, old: number): string | undefined {
   for (const [name, scale] of [
@@ -150,7 +188,7 @@ async function carryBy(way: Way, thresholds: readonly number[], seed = 1): Promi
   const carried = thresholds.filter((_, i) => refusals[i] === undefined)
   const found = inOrder(carried, way.match(from, to, carried))
   const spread = await spreadOf(way, carried, seed)
-  const pairs = { unrelated: from.unrelated.length, golden: from.golden.length }
+  const pairs = { unrelated: from.unrelated.length, golden: from.golden.length, from: way.from }
   let next = 0
   return thresholds.map((old, i): Carried => {
     const refusal = refusals[i]

@@ -30,6 +30,17 @@ export function copiesOf(live: MadeOf, wanted: MadeOf): Copies | undefined {
   return { exact: FINENESS[wanted.storage] <= FINENESS[live.storage] }
 }
 
+/**
+ * The coarsest form that vectors came through on their way, where it is coarser than the one they are kept in: they have
+ * its precision. Null: they are as good as their own form can be.
+ */
+export function copiedThrough(own: StorageForm, forms: readonly StorageForm[]): StorageForm | null {
+  return forms.reduce<StorageForm | null>(
+    (coarsest, form) => (FINENESS[form] < FINENESS[coarsest ?? own] ? form : coarsest),
+    null,
+  )
+}
+
 function sameEmbedder({ recipe: a }: MadeOf, { recipe: b }: MadeOf): boolean {
   const same =
     a.model === b.model && a.revision === b.revision && a.precision === b.precision && a.pooling === b.pooling

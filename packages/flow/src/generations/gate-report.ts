@@ -98,6 +98,18 @@ export const emptyReport = (head: GateHead, at: Date): GateReport =>
     },
   })
 
+/** The live one cannot be searched by a text, with the model that is here: whatever can is better. */
+export const unreadableReport = (head: GateHead, error: CodedError, at: Date): GateReport =>
+  reportOf(head, at, {
+    evidence: 'none',
+    passed: true,
+    error: { code: error.code, message: error.message },
+    sentence: {
+      en: `Generation ${head.live} cannot be asked any more (${error.code}): nothing can get worse.`,
+      zh: `第 ${head.live} 代已无法检索（${error.code}）：不会变差。`,
+    },
+  })
+
 export const withoutSetReport = (head: GateHead, at: Date): GateReport =>
   reportOf(head, at, {
     evidence: 'none',
@@ -192,7 +204,7 @@ export function gateFailed(report: GateReport): CodedError {
   }
   const { golden, overlap, evidence, sentence, settings, error } = report
   return new CodedError('GATE_FAILED', sentence.en, {
-    hint: 'Mend what got worse, allow more with PATCH gate, or switch with force and a reason',
+    hint: 'Mend what got worse, allow more with PATCH gate (millrace generations change --gate), or switch with force and a reason (--force)',
     details: {
       evidence,
       sentence,

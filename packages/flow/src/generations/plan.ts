@@ -4,19 +4,22 @@ import {
   countDocuments,
   countSlice,
   type Db,
+  formsBehind,
   measuredSpeed,
   missingTexts,
   NO_DOCUMENTS,
   rowBytes,
   type SampledDocument,
+  type StorageForm,
   sampleDocuments,
+  tableSizes,
 } from '@millrace/store'
 import type { Preparation } from '../preparation.js'
 import type { Preparer } from '../preparer.js'
 import type { Settings } from '../settings.js'
 import type { Domain } from '../verbs/domains.js'
 import { estimateBytes, type Volume } from './bytes.js'
-import type { Copies } from './copies.js'
+import { type Copies, copiedThrough } from './copies.js'
 import type { Change, Wanted } from './wanted.js'
 
 /** What building a generation would take. */
@@ -32,6 +35,8 @@ export interface GenerationPlan {
   readonly changes: readonly Change[]
   /** False: what is taken over are codes of a coarser form, which the finer one cannot mend. */
   readonly exact: boolean
+  /** That coarser form, which may be one that the live generation's vectors were in before; null where it is exact. */
+  readonly copiedFrom: StorageForm | null
   /** Documents that the figures rest on; null: all were counted. */
   readonly sampled: number | null
   readonly adapted: Wanted['adapted']
@@ -75,7 +80,10 @@ export async function planGeneration(
   const counted = await count(deps.db, live, counts.ready, copies === undefined ? null : copySince)
   const isSameRecipe = wanted.recipeHash === live.recipeHash
   const sample = isSameRecipe ? undefined : await divideSample(deps, live, planned, counted.picked)
-  const share = sample === undefined ? keptAs(counted, copies !== undefined) : sharesOf(counted, sample)
+  const share =
+    sample === undefined
+      ? keptAs(counted, copies !== undefined, await countTexts(deps.db, live))
+      : sharesOf(counted, sample)
   // Those that are on their way now will be there, and those that were not counted.
   const coming = counts.total - counts.cancelled - counts.failed
   const scale = counted.documents === 0 ? 0 : coming / counted.documents
@@ -85,6 +93,8 @@ export async function planGeneration(
   const speed = await measuredSpeed(deps.db, wanted.model)
   const indexed = deps.db.kind === 'server' && volume.chunks >= deps.settings.indexRowsMin
   const rows = await rowBytes(deps.db, live.generationId)
+  const behind = copies === undefined ? [] : await formsOf(deps.db, live)
+  const copiedFrom = copiedThrough(wanted.storage, behind)
   return {
     documents: counts.total - counts.cancelled,
     chunks: { total: volume.chunks, copied: scaled(share.copied), embedded: scaled(share.embedded) },
@@ -99,10 +109,17 @@ export async function planGeneration(
           },
     bytes: estimateBytes(wanted, volume, { ...counted, rows, lexical: live.lexical }, indexed),
     changes,
-    exact: copies?.exact ?? true,
+    exact: copiedFrom === null,
+    copiedFrom,
     sampled: sampledOf(counted.documents, sample?.documents, scale),
     adapted: wanted.adapted,
   }
+}
+
+/** Its own, and those that its vectors came through. */
+async function formsOf(db: Db, { generationId, storage }: Domain): Promise<readonly StorageForm[]> {
+  const behind = await formsBehind(db, [generationId])
+  return [storage, ...(behind.get(generationId) ?? [])]
 }
 
 /** Null where every document that will be there was looked at. */
@@ -111,11 +128,11 @@ function sampledOf(counted: number, divided: number | undefined, scale: number):
   return counted === 0 || scale === 1 ? null : counted
 }
 
-/** To the thousandth; 0 where nothing is embedded, however fast. */
+/** To some milliseconds, and never 0 where something is embedded, however fast. */
 function hoursOf(tokens: number, tokensPerSecond: number | undefined): number | null {
   if (tokens === 0) return 0
   if (tokensPerSecond === undefined || tokensPerSecond <= 0) return null
-  return Math.round((tokens / tokensPerSecond / 3_600) * 1_000) / 1_000
+  return Math.max(Math.round((tokens / tokensPerSecond / 3_600) * 1e6), 1) / 1e6
 }
 
 /** What was counted of the live generation. */
@@ -155,14 +172,19 @@ interface Share extends Volume {
   readonly embeddedTokens: number
 }
 
-/** With the same recipe they are the same chunks. */
-const keptAs = ({ chunks, tokens, copied }: Counted, isCopied: boolean): Share => ({
-  chunks,
-  tokens,
-  copied: isCopied ? copied.chunks : 0,
-  embedded: isCopied ? chunks - copied.chunks : chunks,
-  embeddedTokens: isCopied ? tokens - copied.tokens : tokens,
-})
+/** A text that several chunks have is there once. */
+async function countTexts(db: Db, { generationId }: Domain): Promise<number> {
+  return (await tableSizes(db, generationId)).find(({ name }) => name === 'vectors')?.rows ?? 0
+}
+
+/** With the same recipe they are the same chunks, of as many texts. */
+function keptAs({ chunks, tokens, copied }: Counted, isCopied: boolean, texts: number): Share {
+  const all = { chunks, tokens }
+  if (!isCopied) return { ...all, copied: 0, embedded: Math.min(chunks, texts), embeddedTokens: tokens }
+  const young = Math.min(copied.chunks, texts)
+  const embedded = Math.min(chunks - copied.chunks, texts - young)
+  return { ...all, copied: young, embedded, embeddedTokens: tokens - copied.tokens }
+}
 
 /** What came of the documents that were divided. */
 interface Sample extends Share {

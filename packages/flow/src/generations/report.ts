@@ -12,6 +12,7 @@ import type {
   TextOutput,
   ThresholdPolicy,
 } from '@millrace/store'
+import { copiedThrough } from './copies.js'
 
 /**
  * What a build is at. `incomplete`: nothing is left to be done, but documents failed that readers of the live generation
@@ -47,10 +48,10 @@ export interface Generation {
   readonly documents: GenerationDocuments | null
   readonly chunks: number | null
   readonly tokens: number | null
-  /** Texts whose vectors were taken over, and texts that the model computed. */
-  readonly copied: number
-  readonly embedded: number
-  readonly tokensEmbedded: number
+  /** Texts whose vectors were taken over, and texts that the model computed. Null: it was never built beside another. */
+  readonly copied: number | null
+  readonly embedded: number | null
+  readonly tokensEmbedded: number | null
   readonly tokensPerSecond: number | null
   readonly etaSeconds: number | null
   readonly errors: readonly GenerationError[]
@@ -63,6 +64,8 @@ export interface Generation {
   readonly keepUpToDate: boolean
   readonly thresholds: ThresholdPolicy
   readonly copiesFrom: string | null
+  /** The coarsest form that its vectors came through, whose precision they have; null: none coarser than their own. */
+  readonly copiedFrom: StorageForm | null
   readonly copySince: string | null
   readonly gate: Readonly<Record<string, unknown>>
   readonly gated: Readonly<Record<string, unknown>> | null
@@ -83,6 +86,8 @@ export interface Facts {
   readonly progress: GenerationProgress
   readonly completeness?: Completeness | undefined
   readonly errors?: readonly GenerationError[] | undefined
+  /** Forms that its vectors came through. */
+  readonly behind?: readonly StorageForm[] | undefined
   /** Of the live one: its documents stand in the domain's. */
   readonly live?:
     | { readonly counts: DocumentCounts; readonly chunks: number; readonly tokens: number }
@@ -118,9 +123,7 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     index: { ...row.index, ready: row.indexedAt !== null },
     documents: documentsOf(row, facts),
     ...volumeOf(row, facts),
-    copied: row.textsCopied,
-    embedded: row.textsEmbedded,
-    tokensEmbedded: row.tokensEmbedded,
+    ...countedOf(row),
     tokensPerSecond: perSecond === null ? null : Math.round(perSecond * 10) / 10,
     etaSeconds: etaOf(row, facts, perSecond),
     errors: facts.errors ?? [],
@@ -132,6 +135,7 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     keepUpToDate: row.keepUpToDate,
     thresholds: row.thresholds,
     copiesFrom: row.copiesFrom === null ? null : String(row.copiesFrom),
+    copiedFrom: copiedThrough(row.storage, facts.behind ?? []),
     copySince: moment(row.copiesSince),
     gate: row.gate,
     gated: row.gated,
@@ -146,6 +150,14 @@ export function describeGeneration(row: GenerationRow, facts: Facts): Generation
     endedBy: row.endedBy,
     error: row.errorCode === null ? null : { code: row.errorCode, message: row.errorMessage ?? '' },
   }
+}
+
+/** What came with the domain was embedded for its ingestions, and is counted there. */
+function countedOf(row: GenerationRow): Pick<Generation, 'copied' | 'embedded' | 'tokensEmbedded'> {
+  const { startedAt, textsCopied: copied, textsEmbedded: embedded, tokensEmbedded } = row
+  if (startedAt === null && copied + embedded === 0)
+    return { copied: null, embedded: null, tokensEmbedded: null }
+  return { copied, embedded, tokensEmbedded }
 }
 
 const moment = (date: Date | null): string | null => date?.toISOString() ?? null

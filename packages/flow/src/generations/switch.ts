@@ -92,7 +92,7 @@ export const notBuilding = ({
       hint:
         state === 'live'
           ? 'Readers see it; roll back, or switch to another'
-          : 'PATCH its soakSeconds to 0, and it goes by itself',
+          : `PATCH its soakSeconds to 60, and it goes by itself: millrace generations change ${domain} ${id} --soak 60s`,
       details: { domain, id: String(id), state },
     },
   )

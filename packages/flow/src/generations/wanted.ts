@@ -62,7 +62,7 @@ export function wantedOf(
   if (isExternal(live)) return externalWanted(live, wishes, index)
   if (wishes.model === EXTERNAL) {
     throw new CodedError('NOT_FOR_EXTERNAL', 'The texts of a domain with a model bring no vectors', {
-      hint: 'Choose a model that is here (GET /v1/models), or create an external domain',
+      hint: 'Choose a model that is here (GET /v1/models, millrace models list), or create an external domain',
     })
   }
   const manifest = engine.manifest(wishes.model ?? live.model)

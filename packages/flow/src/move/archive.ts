@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import { CodedError, messageOf } from '@millrace/errors'
 import { extract } from 'tar-stream'
-import { type EntryName, parseName } from './entries.js'
+import { CHECKSUMS, type EntryName, parseName } from './entries.js'
 
 /** What an archive has wrong, and where. */
 export const badArchive = (entry: string | null, reason: string, cause?: unknown): CodedError =>
@@ -28,16 +28,21 @@ export async function* readArchive(stream: Readable): AsyncGenerator<ArrivingEnt
     if (!stream.readableEnded) tar.destroy(new Error('aborted'))
   })
   stream.pipe(tar as unknown as NodeJS.WritableStream)
+  let last: string | null = null
   try {
     for await (const source of tar) {
       const { header } = source
-      const says = header.type === 'file' ? parseName(header.name) : undefined
+      // As `tar` itself packs a folder.
+      if (header.type === 'directory') continue
+      const name = header.name.replace(/^(?:\.\/)+/, '')
+      const says = header.type === 'file' ? parseName(name) : undefined
       if (says === undefined)
-        throw badArchive(header.name.slice(0, 200).toWellFormed(), 'is no part of an archive of a domain')
-      yield { name: header.name, says, size: header.size, bytes: piecesOf(source as AsyncIterable<Buffer>) }
+        throw badArchive(name.slice(0, 200).toWellFormed(), 'is no part of an archive of a domain')
+      last = name
+      yield { name, says, size: header.size, bytes: piecesOf(source as AsyncIterable<Buffer>, name) }
     }
   } catch (error) {
-    throw brokenOff(error)
+    throw brokenOff(error, last)
   } finally {
     stream.unpipe()
     tar.destroy()
@@ -46,21 +51,28 @@ export async function* readArchive(stream: Readable): AsyncGenerator<ArrivingEnt
   }
 }
 
-async function* piecesOf(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* piecesOf(source: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
   try {
     yield* source
   } catch (error) {
-    throw brokenOff(error)
+    throw brokenOff(error, name)
   }
 }
 
 /** What tar-stream says of bytes that are no tar; of a connection that was closed it says what the socket does. */
 const NO_TAR = /tar|checksum|header/i
+/** The last bytes had come, and were no whole block. */
+const CUT = /unexpected end of data/i
 
-function brokenOff(error: unknown): unknown {
+/** @param last the entry that came last */
+function brokenOff(error: unknown, last: string | null): unknown {
   if (error instanceof CodedError) return error
   const message = messageOf(error)
-  if (NO_TAR.test(message)) return badArchive(null, `is no tar that can be read: ${message}`, error)
+  if (NO_TAR.test(message) || CUT.test(message)) {
+    if (last === CHECKSUMS) return badArchive(null, `has more bytes behind ${CHECKSUMS}, its end`, error)
+    if (last !== null) return badArchive(last, `the file is cut off in it or behind it: ${message}`, error)
+    return badArchive(null, `is no tar that can be read: ${message}`, error)
+  }
   return new CodedError('BODY_INCOMPLETE', 'The archive broke off before its end', {
     hint: 'Nothing of it was kept: import it again',
     cause: error,

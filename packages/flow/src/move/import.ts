@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Engine } from '@millrace/embed'
-import { CodedError, codeOf, messageOf } from '@millrace/errors'
+import { CodedError, codeOf } from '@millrace/errors'
 import {
   addFilePiece,
   addGoldenRows,
@@ -41,7 +41,7 @@ import {
 interface Deps {
   readonly db: Db
   readonly engine: Engine
-  readonly settings: { readonly limits: Pick<Limits, 'textBytes'> }
+  readonly settings: { readonly limits: Pick<Limits, 'textBytes' | 'metadataBytes'> }
 }
 
 export interface Imported extends Counts {
@@ -111,6 +111,12 @@ async function begin(db: Db, domain: Imports): Promise<StartedImport> {
 
 /** Postgres's classes of errors about values: what the archive holds cannot be kept. */
 const OF_VALUES = /^2[23]/
+const OF_CODE: Readonly<Record<string, string>> = {
+  '22021': 'a NUL character in a text',
+  '22P05': 'a NUL character in a text',
+  '22003': 'a number that is too large',
+  '23514': 'values that no document has',
+}
 
 function typed(error: unknown, name: string): unknown {
   const code = codeOf(error)
@@ -122,8 +128,9 @@ function typed(error: unknown, name: string): unknown {
       cause: error,
     })
   }
+  if (code === '23505') return badArchive(null, 'has two documents or questions of one id', error)
   return OF_VALUES.test(code)
-    ? badArchive(null, `holds what cannot be kept: ${messageOf(error)}`, error)
+    ? badArchive(null, `holds ${OF_CODE[code] ?? 'what cannot be kept'}`, error)
     : error
 }
 

@@ -1,10 +1,11 @@
 import { type Engine, requireReranker } from '@millrace/embed'
-import { CodedError } from '@millrace/errors'
+import { CodedError, messageOf } from '@millrace/errors'
 import type { ImportedDomain } from '@millrace/store'
 import { CHUNKING_VERSION, CLEANING_VERSION } from '@millrace/text'
 import { z } from 'zod'
 import { isExternal, storedRecipe } from '../external.js'
 import { canonicalJson, changedRecipe, type Recipe, recipeHash } from '../recipe.js'
+import { checkBand } from '../search/bands.js'
 import { COLBERT } from '../search/rerank.js'
 import { badArchive } from './archive.js'
 import { MANIFEST } from './entries.js'
@@ -23,6 +24,8 @@ export function readManifest(bytes: Buffer): Manifest {
   if (formatVersion > FORMAT_VERSION) throw tooNew('format', formatVersion, FORMAT_VERSION)
   return readJson(MANIFEST, text, manifestSchema)
 }
+
+type CheckedBand = [score: Parameters<typeof checkBand>[1], band: Parameters<typeof checkBand>[2]]
 
 const tooNew = (what: string, version: number, known: number) =>
   new CodedError(
@@ -67,6 +70,8 @@ export function acceptManifest(
   const wantsSparse = generation.outputs.includes('sparse')
   if (wantsSparse !== (generation.lexical !== null)) throw refuse('lexical is of sparse, and of nothing else')
   if (!generation.outputs.includes('dense')) throw refuse('outputs lack dense')
+  for (const { score, threshold, levels } of domain.thresholds)
+    checkKept(generation, score, { threshold, levels })
   const imported: ImportedDomain = {
     name,
     search: domain.search,
@@ -89,6 +94,15 @@ export function acceptManifest(
   changedRecipe(recipe as unknown as Recipe, engine.manifest(model), {})
   requireItsReranker(engine, domain.search.rerank?.by)
   return { domain: imported, instruction: known.instructions.document ?? '' }
+}
+
+/** A threshold or levels that could not be set either. */
+function checkKept(generation: Manifest['generation'], ...band: CheckedBand): void {
+  try {
+    checkBand(generation, ...band)
+  } catch (error) {
+    throw badArchive(MANIFEST, messageOf(error), error)
+  }
 }
 
 function requireModel(engine: Engine, recipe: Pick<Recipe, 'model' | 'revision'>, dims: number): void {

@@ -12,6 +12,8 @@ import {
   type TextOutput,
 } from '@millrace/store'
 import { textHash } from '@millrace/text'
+import { refuseMetadata } from '../accept.js'
+import type { Limits } from '../settings.js'
 import { badArchive } from './archive.js'
 import { arrayBytes, arrayKinds, rowsOf } from './arrays.js'
 import { PART_KINDS, type PartKind } from './entries.js'
@@ -26,6 +28,7 @@ export interface PartTarget {
   readonly outputs: readonly TextOutput[]
   /** Put before a chunk when it was embedded; null: the vectors are the caller's, and say nothing of a text. */
   readonly instruction: string | null
+  readonly settings: { readonly limits: Pick<Limits, 'metadataBytes'> }
 }
 
 /** A document of the part that is being read. */
@@ -91,10 +94,14 @@ export async function takeDocuments(
   bytes: Buffer,
 ): Promise<void> {
   const lines = readLines(name, bytes, documentLine)
-  for (const { id, state, chunks, tokens, publishedAt, origin } of lines) {
+  for (const { id, state, chunks, tokens, publishedAt, origin, metadata, url } of lines) {
     const where = `document ${JSON.stringify(id.slice(0, 100))}`
     if (Buffer.byteLength(id) > 512) throw badArchive(name, `${where} has an id of more than 512 bytes`)
     if (part.documents.has(id)) throw badArchive(name, `${where} is there twice`)
+    const wrong = refuseMetadata({ metadata }, target.settings.limits)
+    if (wrong !== undefined) throw badArchive(name, `${where}: ${wrong.message}`)
+    if (url !== null && !/^https?:\/\//i.test(url))
+      throw badArchive(name, `${where} has a URL that is not http or https`)
     const isWhole = state === 'ready' && chunks !== null && tokens !== null && publishedAt !== null
     const isBare = state !== 'ready' && chunks === null && publishedAt === null
     if (!isWhole && !isBare)

@@ -24,6 +24,10 @@ export function spend(hour: Hour | undefined, tokens: number, ceiling: number, n
   return { ...current, tokens: current.tokens + tokens }
 }
 
+/** How much more may be embedded in the hour that it is now. */
+export const leftOf = (hour: Hour | undefined, ceiling: number, now: Date): number =>
+  Math.max(0, ceiling - hourOf(hour, ceiling, now).tokens)
+
 /** When more may be embedded; null: now. */
 export function freeAt(hour: Hour | undefined, ceiling: number, now: Date): Date | null {
   const { since, tokens } = hourOf(hour, ceiling, now)

@@ -16,7 +16,7 @@ import { reembedding } from './actions/reembed.js'
 import { refreshing } from './actions/refresh.js'
 import { retaining } from './actions/retention.js'
 import { mending } from './actions/upkeep.js'
-import { freeAt, spend } from './budget.js'
+import { freeAt, leftOf, spend } from './budget.js'
 import { afterStep, asProgress, type Progress, problemIn, summaryOf } from './progress.js'
 import { addCost, type Cost, type ScheduleDeps, type StepContext, type Steps } from './step.js'
 import { isOpen, opensAt } from './when.js'
@@ -25,6 +25,8 @@ import { isOpen, opensAt } from './when.js'
 const OWNED_SECONDS = 60
 /** So long one run is worked on before the others have their turn. */
 const TURN_MS = 20_000
+/** Before what is to stop, and has not quite, is looked at again. */
+const STOPPING_SECONDS = 2
 /** Before what went wrong for a reason that may pass is tried again. */
 const AGAIN_SECONDS = 10
 
@@ -48,7 +50,12 @@ type Turn =
   | { readonly kind: 'ended' }
   /** It is somebody else's, or gone with its schedule. */
   | { readonly kind: 'lost' }
-  | { readonly kind: 'held'; readonly until: Date | null; readonly by: string | null }
+  | {
+      readonly kind: 'held'
+      readonly until: Date | null
+      readonly by: string | null
+      readonly stops?: boolean
+    }
 
 /**
  * Works on runs that nobody works on, one after the other, as long as one can go on: those that just began, those that
@@ -106,7 +113,7 @@ async function workOn(deps: ScheduleDeps, run: OwnedScheduleRun, signal: AbortSi
     const [domainId] = todo
     const now = deps.now()
     if (domainId === undefined) return end(deps, run, progress, cost, 'done')
-    const context = await contextOf(deps, run, { domainId, now, signal })
+    const context = await contextOf(deps, run, { domainId, now, signal, hour: progress.hour })
     if (context === undefined) {
       progress = { ...progress, todo: todo.slice(1), state: {} }
       continue
@@ -114,23 +121,24 @@ async function workOn(deps: ScheduleDeps, run: OwnedScheduleRun, signal: AbortSi
     const closed = stopping ? { until: null, by: 'stopped' } : whyClosed(run, progress, now)
     if (closed !== undefined) {
       const suspended = await steps.suspend?.(context, progress.state)
-      progress = { ...progress, todo, state: suspended?.state ?? progress.state }
-      if (stopping) {
+      const { state = progress.state, spent = {}, busy = false } = suspended ?? {}
+      cost = addCost(cost, spent)
+      progress = charged(run, { ...progress, todo, state }, spent, now)
+      if (stopping && !busy) {
         const text = suspended?.told
         const told = text === undefined ? [] : [{ domain: context.domain.name, text }]
         return end(deps, run, { ...progress, told: [...progress.told, ...told] }, cost, 'stopped')
       }
       const mine = await storeStep(db, run, { progress: { ...progress }, cost, seconds: OWNED_SECONDS })
-      return mine === null ? { kind: 'lost' } : { kind: 'held', ...closed }
+      if (mine === null) return { kind: 'lost' }
+      const again = new Date(now.getTime() + STOPPING_SECONDS * 1_000)
+      if (closed.until === null) return { kind: 'held', by: 'work', until: again, stops: true }
+      return { kind: 'held', by: closed.by, until: busy && closed.until > again ? again : closed.until }
     }
     const after = await stepOnce(steps, context, { ...progress, todo })
     const { spent = {}, waitSeconds } = after
     cost = addCost(addCost(cost, spent), { seconds: (performance.now() - stepped) / 1_000 })
-    progress = after.progress
-    if (run.tokensAnHour !== null && (spent.tokens ?? 0) > 0) {
-      const hour = spend(progress.hour, spent.tokens ?? 0, run.tokensAnHour, now)
-      progress = { ...progress, hour }
-    }
+    progress = charged(run, after.progress, spent, now)
     const mine = await storeStep(db, run, { progress: { ...progress }, cost, seconds: OWNED_SECONDS })
     if (mine === null) return { kind: 'lost' }
     stopping = mine.stopping
@@ -144,10 +152,26 @@ async function workOn(deps: ScheduleDeps, run: OwnedScheduleRun, signal: AbortSi
   return { kind: 'held', until: deps.now(), by: null }
 }
 
+/** The progress with the tokens that were spent in its hour. */
+function charged(
+  { tokensAnHour }: OwnedScheduleRun,
+  progress: Progress,
+  { tokens = 0 }: Cost,
+  now: Date,
+): Progress {
+  if (tokensAnHour === null || tokens === 0) return progress
+  return { ...progress, hour: spend(progress.hour, tokens, tokensAnHour, now) }
+}
+
 async function contextOf(
   deps: ScheduleDeps,
   run: OwnedScheduleRun,
-  at: { readonly domainId: number; readonly now: Date; readonly signal: AbortSignal },
+  at: {
+    readonly domainId: number
+    readonly now: Date
+    readonly signal: AbortSignal
+    readonly hour: Progress['hour']
+  },
 ): Promise<StepContext | undefined> {
   const [row] = await domainsOf(deps.db, at.domainId)
   if (row === undefined) return undefined
@@ -156,8 +180,10 @@ async function contextOf(
     throw error
   })
   if (domain === undefined) return undefined
-  const { now, signal } = at
-  return { deps, domain, schedule: run.schedule, run: run.id, now, signal }
+  const { now, signal, hour } = at
+  const { schedule, scheduleId, tokensAnHour } = run
+  const tokensLeft = tokensAnHour === null ? null : leftOf(hour, tokensAnHour, now)
+  return { deps, domain, schedule, scheduleId, run: run.id, tokensLeft, now, signal }
 }
 
 /** Why nothing may be done now, and until when. */

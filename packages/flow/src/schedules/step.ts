@@ -38,7 +38,10 @@ export interface StepContext {
   readonly deps: ScheduleDeps
   readonly domain: Domain
   readonly schedule: string
+  readonly scheduleId: number
   readonly run: number
+  /** That may be embedded in this hour; null: any number. */
+  readonly tokensLeft: number | null
   /** Of this step. */
   readonly now: Date
   /** The worker ends: what takes long breaks off. */
@@ -62,6 +65,9 @@ export interface Steps {
     readonly state: State
     /** What a run that ends here says of it. */
     readonly told?: string
+    readonly spent?: Cost
+    /** What was begun before is still at work, and costs: it is looked at again. */
+    readonly busy?: boolean
   }>
 }
 

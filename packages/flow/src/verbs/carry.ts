@@ -12,9 +12,10 @@ import {
   type ThresholdPolicy,
 } from '@millrace/store'
 import { numberOf } from '../cursor.js'
+import type { SampledKind, Sides } from '../generations/asker.js'
 import { bandUnder, type Item, itemsOf, numberIn, rowOf } from '../generations/bands.js'
 import { type Carried, carryOver } from '../generations/carry.js'
-import { openSampler, type SampledKind, type Sampler, type Sides } from '../generations/samples.js'
+import { openSampler, type Sampler } from '../generations/samples.js'
 import { generationEnded } from '../generations/switch.js'
 import { bandOf, type MadeWith, madeWith, ownerOf } from '../search/bands.js'
 import { checkColbert } from '../search/rerank.js'
@@ -87,7 +88,7 @@ export async function showCarried(
   items: readonly CarriedRow[],
 ): Promise<CarriedThresholds> {
   const isSame = row.id !== domain.generationId && domain.recipeHash === row.recipeHash
-  const rerank = bandOf(domain, 'rerank', madeWith(deps.engine, domain))
+  const isReranked = bandOf(domain, 'rerank', madeWith(deps.engine, domain))?.chosen === true
   return {
     generation: String(row.id),
     from: items[0] === undefined ? null : String(items[0].fromGeneration),
@@ -96,9 +97,18 @@ export async function showCarried(
     items: items.map((one) => ({ ...one, state: stateOf(domain, row, one) })),
     notes: [
       ...(isSame ? ['Both generations have one recipe: thresholds and levels mean what they meant.'] : []),
-      ...(rerank?.chosen === true ? ['Those of rerank belong to the reranker, which stays.'] : []),
+      ...(items.length === 0 && !isSame ? [whyEmpty(domain, row, isReranked)] : []),
+      ...(isReranked ? ['Those of rerank belong to the reranker, which stays.'] : []),
     ],
   }
+}
+
+/** Why there is nothing to carry. */
+function whyEmpty({ generationId }: Domain, { id, state }: GenerationRow, isReranked: boolean): string {
+  if (id === generationId) return 'This is the live generation: its thresholds and levels are its own.'
+  if (state !== 'building') return 'Nothing was measured of it while it was being built.'
+  if (isReranked) return 'No other threshold or level of the live generation was chosen by a person.'
+  return 'No threshold or level of the live generation was chosen by a person: those of the new model hold.'
 }
 
 function stateOf(domain: Domain, { liveSince }: GenerationRow, one: CarriedRow): CarriedItem['state'] {
@@ -153,11 +163,15 @@ function isStill(
   const isKept = items.every(({ score, item, value }) =>
     kept.some((one) => one.score === score && one.item === item && Math.abs(one.old - value) < 1e-6),
   )
+  const isChosen = (one: CarriedRow) =>
+    items.some(({ score, item }) => score === one.score && item === one.item)
   return (
     isKept &&
     kept.every(
-      ({ fromGeneration, madeAt }) =>
-        fromGeneration === domain.generationId && (row.builtAt === null || madeAt >= row.builtAt),
+      (one) =>
+        (one.state !== 'proposed' || isChosen(one)) &&
+        one.fromGeneration === domain.generationId &&
+        (row.builtAt === null || one.madeAt >= row.builtAt),
     )
   )
 }
@@ -201,12 +215,12 @@ async function carryKind(
   }
   const range = rangeOf(score, { lexical: sides.new.lexical, fusion: made.new.fusion })
   const golden = await sampler.golden(score)
-  const by = await carryOver({ golden: golden.samples, unrelated: [], range }, olds)
+  const by = await carryOver({ golden: golden.samples, unrelated: [], from: [], range }, olds)
   if (by.every(({ pairs }) => pairs.golden > 0)) return { carried: by, notes: golden.notes }
-  const unrelated = await sampler.unrelated(score)
+  const { samples, from, notes } = await sampler.unrelated(score)
   return {
-    carried: await carryOver({ golden: [], unrelated: unrelated.samples, range }, olds),
-    notes: [...golden.notes, ...unrelated.notes],
+    carried: await carryOver({ golden: [], unrelated: samples, from, range }, olds),
+    notes: [...new Set([...golden.notes, ...notes])],
   }
 }
 
@@ -228,7 +242,7 @@ function whyNone({ engine }: Pick<Deps, 'engine'>, sides: Sides, score: SampledK
   }
 }
 
-const plain = { pairs: { unrelated: 0, golden: 0 }, above: null } as const
+const plain = { pairs: { unrelated: 0, golden: 0, from: [] }, above: null } as const
 
 const without = (old: number, why: string): Carried => ({
   ...plain,

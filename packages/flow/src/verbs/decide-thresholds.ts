@@ -71,7 +71,7 @@ const settled = ({ name, recipeHash }: Domain, row: GenerationRow) =>
       ? `Generation ${row.id} of "${name}" has the recipe of the live one: its thresholds stay`
       : `Generation ${row.id} of "${name}" is ${row.state}: its thresholds are decided`,
     {
-      hint: `PATCH /v1/domains/${name} changes those of the live generation`,
+      hint: `PATCH /v1/domains/${name} changes those of the live generation: millrace domains set ${name} --threshold dense=0.4`,
       details: { id: String(row.id) },
     },
   )

@@ -40,10 +40,12 @@ import {
   goldenReport,
   overlapReport,
   runningReport,
+  unreadableReport,
   withoutSetReport,
 } from '../generations/gate-report.js'
 import { generationEnded } from '../generations/switch.js'
 import { failRun, planRun, QUESTIONS_AT_ONCE, workOn } from '../golden/run.js'
+import { modelChanged } from '../models.js'
 import { type Attempt, attempt } from '../search/asked.js'
 import { openQueryCache } from '../search/cache.js'
 import { type Domain, findDomainAt, unknownGeneration } from './domains.js'
@@ -107,6 +109,10 @@ export async function runGate(
   }
   const sides = { live: domain, other }
   if ((facts.published[0]?.documents ?? 0) === 0) return keep(deps, row, emptyReport(head, now()))
+  const changed = modelChanged(deps.engine, domain.recipe)
+  if (changed !== undefined && modelChanged(deps.engine, other.recipe) === undefined) {
+    return keep(deps, row, unreadableReport(head, changed, now()))
+  }
   if (facts.questions > 0 && !isExternal(domain)) return byGolden(deps, sides, row, head, now)
   if (settings.required === 'golden') return keep(deps, row, withoutSetReport(head, now()))
   return keep(deps, row, await byOverlap(deps, sides, head, now))

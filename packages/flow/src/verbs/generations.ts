@@ -5,6 +5,7 @@ import {
   countDocuments,
   countPublished,
   type Db,
+  formsBehind,
   type GenerationChange,
   type GenerationRow,
   type GenerationState,
@@ -20,6 +21,7 @@ import {
   progressOf,
   readyVolume,
   type ThresholdPolicy,
+  takeBackLeases,
 } from '@millrace/store'
 import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
@@ -172,6 +174,7 @@ export async function changeGeneration(
     // Undefined: it is in another state by now, in which other fields mean something.
     if (changed === undefined) continue
     if (patch.gate !== undefined || patch.switch !== undefined) await lookAgain(deps.db, number)
+    if (patch.paused === true) await takeBackLeases(deps.db, number)
     return describe(deps, domain, changed)
   }
 }
@@ -193,7 +196,7 @@ export function requireChangeable(
   if (fields.length === 0 && allowed.length > 0) return
   const hint =
     state === 'live'
-      ? `The build of the live one is over; PATCH /v1/domains/${domain} changes thresholds and searches`
+      ? `The build of the live one is over; PATCH /v1/domains/${domain} changes thresholds and searches: millrace domains set ${domain} --threshold dense=0.4`
       : state === 'retired'
         ? `Of a retired one only ${allowed.join(', ')} can be changed`
         : 'Nothing is left of it but its history'
@@ -231,7 +234,11 @@ async function describeAll(
   const idsOf = (...states: GenerationState[]) =>
     rows.filter(({ state }) => states.includes(state)).map(({ id }) => id)
   const awaited = rows.filter(({ state, switchWhenBuilt }) => state === 'building' && switchWhenBuilt)
-  const [progress, published, live, refusals] = await Promise.all([
+  const [behind, progress, published, live, refusals] = await Promise.all([
+    formsBehind(
+      db,
+      rows.map(({ id }) => id),
+    ),
     progressOf(db, idsOf('building', 'retired')),
     countPublished(db, idsOf('retired')),
     idsOf('live').length === 0 ? undefined : liveFacts(db, domain),
@@ -252,6 +259,7 @@ async function describeAll(
         progress: own,
         completeness: row.state === 'building' ? await completeness(db, row.id, settings) : undefined,
         errors: isOpen && own.failed > 0 ? await generationErrors(db, row.id) : [],
+        behind: behind.get(row.id),
         live: row.state === 'live' ? live : undefined,
         published: published.get(row.id),
         switchAgainAt: refusals?.get(row.id),

@@ -6,6 +6,7 @@ import {
   getSchedule as getRow,
   getScheduleRun,
   insertSchedule,
+  type LeftPaused,
   listSchedules as listRows,
   listScheduleRuns as listRunRows,
   type NewSchedule,
@@ -190,12 +191,16 @@ async function told(deps: SchedulesDeps, id: string): Promise<Schedule> {
   return schedule
 }
 
-/** @throws CodedError UNKNOWN_SCHEDULE */
-export async function deleteSchedule(deps: SchedulesDeps, idOrName: string): Promise<void> {
+/**
+ * Deletes a schedule with its runs; returned are generations that it began, which stay, paused.
+ * @throws CodedError UNKNOWN_SCHEDULE
+ */
+export async function deleteSchedule(deps: SchedulesDeps, idOrName: string): Promise<LeftPaused[]> {
   const { id } = await findSchedule(deps, idOrName)
-  await deleteRow(deps.db, id)
+  const left = await deleteRow(deps.db, id)
   // A job scheduler that stays finds no row, and goes at the next look.
   await deps.queues.ticks.remove(id).catch(() => undefined)
+  return left
 }
 
 /**

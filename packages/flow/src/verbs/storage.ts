@@ -1,6 +1,7 @@
 import type { Engine } from '@millrace/embed'
 import {
   type Db,
+  formsBehind,
   generationModel,
   type StorageForm,
   type StoredText,
@@ -8,6 +9,7 @@ import {
   tableSizes,
 } from '@millrace/store'
 import { isExternal } from '../external.js'
+import { copiedThrough } from '../generations/copies.js'
 import { requireSameModel } from '../models.js'
 import { bytesOf, type Comparison, compareStored, type Pair } from '../storage/compare.js'
 import type { Domain } from './domains.js'
@@ -32,6 +34,8 @@ export interface StorageReport {
   readonly parts: readonly StoragePart[]
   /** Null: it was not measured, and a note says why. */
   readonly accuracy: (Comparison & { readonly sampled: number; readonly k: number }) | null
+  /** The coarsest form that its vectors came through, whose precision they have; null: none coarser than their own. */
+  readonly copiedFrom: StorageForm | null
   readonly notes: readonly string[]
 }
 
@@ -57,25 +61,20 @@ export async function reportStorage(
   const parts = (await tableSizes(deps.db, domain.generationId)).map(({ indexes, ...size }) => {
     return { ...size, indexes, indexBytes: indexes.reduce((sum, { bytes }) => sum + bytes, 0) }
   })
-  const report = { storage: domain.storage, dims: domain.dims, parts }
-  if (domain.storage === 'full') {
-    return {
-      ...report,
-      accuracy: null,
-      notes: ['Vectors are stored as float32, as they are: nothing is lost, and nothing was measured'],
-    }
-  }
-  if (isExternal(domain)) {
-    return {
-      ...report,
-      accuracy: null,
-      notes: [
-        'Vectors came with the documents and are stored in this form alone: there is nothing to compare with',
-      ],
-    }
+  const behind = (await formsBehind(deps.db, [domain.generationId])).get(domain.generationId)
+  const copiedFrom = copiedThrough(domain.storage, behind ?? [])
+  const report = { storage: domain.storage, dims: domain.dims, parts, copiedFrom }
+  const copied = copiedFrom === null ? [] : [copiedNote(domain, copiedFrom)]
+  const isMeasured = !isExternal(domain) && (domain.storage !== 'full' || copiedFrom !== null)
+  if (!isMeasured) {
+    const lossless = 'Vectors are stored as float32, as they are: nothing is lost, and nothing was measured'
+    const alone =
+      'Vectors came with the documents and are stored in this form alone: there is nothing to compare with'
+    const why = domain.storage !== 'full' ? [alone] : copiedFrom === null ? [lossless] : []
+    return { ...report, accuracy: null, notes: [...copied, ...why] }
   }
   const { pairs, isCut } = await samplePairs(deps, domain, sample)
-  const cut = isCut ? [`Its time was up after ${pairs.length} texts`] : []
+  const cut = [...copied, ...(isCut ? [`Its time was up after ${pairs.length} texts`] : [])]
   const compared = await compareStored(pairs, { k: K, share: CANDIDATES_SHARE })
   if (compared === undefined) {
     const few = pairs.length === 0 ? 'No text' : 'One text alone'
@@ -87,6 +86,9 @@ export async function reportStorage(
     notes: ['Float32 vectors are not stored: the model computed those of the sampled texts again', ...cut],
   }
 }
+
+const copiedNote = (domain: Domain, from: StorageForm): string =>
+  `Vectors were copied from ${from}: they keep its precision${isExternal(domain) ? '' : `. To compute them anew: millrace generations start ${domain.name} --no-copy`}`
 
 async function samplePairs(
   { db, engine }: Deps,

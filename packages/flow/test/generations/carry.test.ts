@@ -29,6 +29,7 @@ const times = <T>(count: number, make: (i: number) => T): T[] =>
 const moved = (old: number) => old / 2 - 0.1
 const evidenceOf = (given: Partial<Evidence>): Evidence => ({
   unrelated: [],
+  from: ['golden'],
   golden: [],
   range: COSINE,
   ...given,
@@ -60,6 +61,39 @@ test('without golden pairs the same share of unrelated ones stays above', async 
   expect(beyond?.new).toBeLessThan(1)
   expect(low?.low).toBeLessThanOrEqual(low?.new ?? 0)
   expect(low?.high).toBeGreaterThanOrEqual(low?.new ?? 0)
+})
+
+test('what was asked decides how sure it is', async () => {
+  const asked = (count: number) =>
+    times(count, () => {
+      const olds = times(40, () => 0.3 + 0.1 * normal())
+      return {
+        old: { unrelated: olds, golden: [] },
+        new: { unrelated: olds.map(moved), golden: [] },
+      }
+    })
+  const carried = async (count: number, from: Evidence['from']) =>
+    (await carryOver(evidenceOf({ unrelated: asked(count), from }), [0.35]))[0]
+  expect(await carried(30, ['golden', 'logged'])).toMatchObject({
+    method: 'unrelated',
+    sureness: 'medium',
+    pairs: { unrelated: 1_200, golden: 0, from: ['golden', 'logged'] },
+    why: expect.stringMatching(/a question and any passage.*20 golden questions would tell/),
+  })
+  expect(await carried(6, ['golden'])).toMatchObject({
+    sureness: 'low',
+    why: expect.stringMatching(/of 6 questions alone/),
+  })
+  for (const [from, what] of [
+    ['titles', /a title and any passage/],
+    ['passages', /passages of two documents/],
+  ] as const) {
+    expect(await carried(30, [from])).toMatchObject({
+      sureness: 'low',
+      pairs: { from: [from] },
+      why: expect.stringMatching(what),
+    })
+  }
 })
 
 test('scores without a largest one keep their distance in widths', async () => {

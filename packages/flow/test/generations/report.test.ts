@@ -25,6 +25,7 @@ const row = (more: Partial<GenerationRow> = {}): GenerationRow => ({
   filledAt: START,
   builtAt: null,
   paused: false,
+  waitsFor: null,
   weight: 0.5,
   follows: true,
   switchWhenBuilt: false,
@@ -121,6 +122,13 @@ describe('what is left of a build', () => {
     const all = { ...NO_PROGRESS, total: 10, ready: 10 }
     expect(describeGeneration(row(), { progress: all, now: at(60) }).etaSeconds).toBe(0)
   })
+})
+
+test('one that came with its domain has nothing counted, one that was built has', () => {
+  const counted = (more: Partial<GenerationRow>) =>
+    describeGeneration(row(more), { progress: NO_PROGRESS, now: START })
+  expect(counted({ state: 'live', startedAt: null })).toMatchObject({ copied: null, embedded: null })
+  expect(counted({ textsCopied: 2 })).toMatchObject({ copied: 2, embedded: 0, tokensEmbedded: 0 })
 })
 
 describe('rates of late', () => {

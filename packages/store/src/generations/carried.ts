@@ -1,3 +1,4 @@
+import { toSql } from 'pgvector'
 import type { Db, Session } from '../connect.js'
 import { type BandChange, setBands } from '../domains.js'
 import type { ScoreKind } from '../schema.js'
@@ -209,6 +210,88 @@ export async function passagePairs(
   )
   const found = new Map(rows.map(({ n, similarity }) => [n, similarity]))
   return pairs.map((_, n) => found.get(n + 1) ?? null)
+}
+
+/** A question by its place, a document, and which passage of it: 0 to 1 of the way through it. */
+export interface QuestionPair {
+  readonly question: number
+  readonly document: number
+  readonly at: number
+}
+
+/** The cosine of a question and a passage of a document, in order; null where it has none. */
+export async function questionPairs(
+  on: Session,
+  { generationId, ...form }: Form & { readonly generationId: number },
+  questions: readonly Float32Array[],
+  pairs: readonly QuestionPair[],
+): Promise<(number | null)[]> {
+  const used = [...new Set(pairs.map(({ question }) => question))]
+  const rows = await on.query<{ n: number; similarity: number }>(
+    `select u.n::int as n, greatest(-1, least(1, 1 - (p.embedding <=> q.vector)))::float8 as similarity
+     from unnest($1::int[], $2::bigint[], $3::float8[]) with ordinality as u (question, document, at, n)
+     join unnest($4::int[], $5::text[]::vector[]) as q (place, vector) on q.place = u.question
+     cross join lateral ${passageOf('u.document', 'u.at', generationId, form)} p`,
+    [
+      pairs.map(({ question }) => question),
+      pairs.map(({ document }) => document),
+      pairs.map(({ at }) => at),
+      used,
+      used.map((place) => toSql(Array.from(questions[place] ?? []))),
+    ],
+  )
+  const found = new Map(rows.map(({ n, similarity }) => [n, similarity]))
+  return pairs.map((_, n) => found.get(n + 1) ?? null)
+}
+
+/** A text that was asked, and the document that was found first; null: none was, or it is not kept. */
+export interface AskedText {
+  readonly text: string
+  readonly first: string | null
+}
+
+/** Rows of the log that are looked at for each text that is wanted: the same is asked again and again. */
+const LOOKED_AT = 20
+
+/** Different texts that were asked of a domain lately, the newest first. As much is read as is asked for, whatever there is. */
+export const askedTexts = (on: Session, domainId: number, limit: number): Promise<AskedText[]> =>
+  on.query<AskedText>(
+    `select query as text, top -> 0 ->> 'documentId' as first from (
+       select distinct on (query_hash) id, query, top from (
+         select id, query_hash, query, top from millrace.queries
+         where domain_id = $1 order by id desc limit $2 * ${LOOKED_AT}
+       ) lately
+       where query is not null order by query_hash, id desc
+     ) q order by id desc limit $2`,
+    [domainId, limit],
+  )
+
+/** Chunks at the beginning of a document that may stand under a heading. */
+const HEADED = 3
+
+/** The beginning of the title of each document, else of its first heading path, in order; null of one without either. */
+export async function titlesOf(
+  on: Session,
+  generationId: number,
+  documents: readonly number[],
+  chars: number,
+): Promise<(string | null)[]> {
+  const rows = await on.query<{ n: number; title: string | null }>(
+    `select u.n::int as n, left(coalesce(nullif(btrim(p.title), ''), headed.path), $3) as title
+     from unnest($2::bigint[]) with ordinality as u (id, n)
+     join millrace.published p on p.generation_id = $1 and p.document_id = u.id
+     left join lateral (
+       select array_to_string(first.headings, ' ') as path from (
+         select c.headings, c.ordinal from millrace.chunks c
+         where c.document_id = p.document_id and c.generation_id = $1 and c.revision = p.revision
+         order by c.ordinal limit ${HEADED}
+       ) first
+       where cardinality(first.headings) > 0 order by first.ordinal limit 1
+     ) headed on true`,
+    [generationId, documents, chars],
+  )
+  const found = new Map(rows.map(({ n, title }) => [n, title]))
+  return documents.map((_, n) => found.get(n + 1) ?? null)
 }
 
 /** The beginning of the first passage of each document, in order; null of one without any. */

@@ -122,32 +122,49 @@ export interface MeasuredSpeed {
   readonly isModel: boolean
 }
 
-/** Ingestions of less than so many tokens say more of what goes on around them than of the model. */
+/** Less than so many tokens say more of what goes on around them than of the model. */
 const TOKENS_MIN = 2_000
-const INGESTIONS = 20
+const WORKS = 20
 
 /**
- * Of the last ingestions that a model has embedded, else of any model, else of the workers now; undefined when nothing
- * was measured. Ingestions that ran side by side count together as one after the other, so this is too low rather than
- * too high.
+ * Of the last ingestions that a model has embedded, else of the last builds with it, else the same of any model, else of
+ * the workers now; undefined when nothing was measured. Works that ran side by side count together as one after the other,
+ * and pauses count, so this is too low rather than too high. An ingestion's model is that of the generation that was live
+ * from its start to its end, else the one that all generations of its domain have had; where that cannot be told it counts
+ * as another's.
  */
 export async function measuredSpeed(on: Session, model: string): Promise<MeasuredSpeed | undefined> {
   const rows = await on.query<MeasuredSpeed>(
-    `with ended as (
-       select g.model = $1 as mine, i.tokens_embedded as tokens,
+    `with ingested as (
+       select coalesce(coalesce(lived.model, sole.model) = $1, false) as mine, i.tokens_embedded as tokens,
          extract(epoch from i.finished_at - coalesce(i.work_started_at, i.started_at)) as seconds
        from millrace.ingestions i
-       join millrace.generations g on g.domain_id = i.domain_id and g.state = 'live' and i.started_at >= g.live_since
+       left join lateral (
+         select g.model from millrace.generations g
+         where g.domain_id = i.domain_id and g.live_since <= i.started_at
+           and (g.state = 'live' or g.retired_at >= i.finished_at)
+         order by g.live_since desc limit 1
+       ) lived on true
+       left join lateral (
+         select min(g.model) as model from millrace.generations g where g.domain_id = i.domain_id
+         having min(g.model) = max(g.model)
+       ) sole on true
        where i.state = 'finished' and i.tokens_embedded >= $2
-       order by g.model = $1 desc, i.id desc limit $3
+       order by mine desc, i.id desc limit $3
+     ), built as (
+       select model = $1 as mine, tokens_embedded as tokens, extract(epoch from built_at - started_at) as seconds
+       from millrace.generations where built_at > started_at and tokens_embedded >= $2
+       order by mine desc, id desc limit $3
      )
      select (sum(tokens) / greatest(sum(seconds), 0.001))::float8 as "tokensPerSecond", mine as "isModel", 0 as place
-     from ended group by mine
+     from ingested group by mine
      union all
-     select sum(tokens_per_second)::float8, false, 1 from millrace.workers
+     select (sum(tokens) / greatest(sum(seconds), 0.001))::float8, mine, 1 from built group by mine
+     union all
+     select sum(tokens_per_second)::float8, false, 2 from millrace.workers
      where seen_at > now() - interval '1 minute' having sum(tokens_per_second) > 0
      order by "isModel" desc, place`,
-    [model, TOKENS_MIN, INGESTIONS],
+    [model, TOKENS_MIN, WORKS],
   )
   const [best] = rows
   return best === undefined ? undefined : { tokensPerSecond: best.tokensPerSecond, isModel: best.isModel }

@@ -29,6 +29,8 @@ export interface GenerationRow {
   /** When it was complete for the first time. */
   readonly builtAt: Date | null
   readonly paused: boolean
+  /** The schedule that paused it, and goes on with it. */
+  readonly waitsFor: number | null
   /** Its share of embedding beside a generation of weight 1. */
   readonly weight: number
   readonly follows: boolean
@@ -59,7 +61,7 @@ const COLUMNS = `g.id, g.domain_id as "domainId", d.name as domain, g.state, g.m
   g.recipe_hash as "recipeHash", g.storage, g.outputs, g.lexical, g.counted,
   jsonb_build_object('m', g.index_m, 'efConstruction', g.index_ef_construction) as index, g.indexed_at as "indexedAt",
   g.terms_counted_at as "termsCountedAt", g.filled_after as "filledAfter", g.filled_at as "filledAt",
-  g.built_at as "builtAt", g.paused, g.weight, g.follows, g.switch_when_built as "switchWhenBuilt",
+  g.built_at as "builtAt", g.paused, g.waits_for as "waitsFor", g.weight, g.follows, g.switch_when_built as "switchWhenBuilt",
   g.soak_seconds as "soakSeconds", g.keep_up_to_date as "keepUpToDate", g.copies_from as "copiesFrom",
   g.copies_since as "copiesSince", g.gate, g.gated, g.forced, g.thresholds, g.texts_copied as "textsCopied",
   g.texts_embedded as "textsEmbedded", g.tokens_embedded as "tokensEmbedded", g.created_at as "createdAt",

@@ -155,6 +155,7 @@ export async function patchGeneration(
     `update millrace.generations g set
        weight = coalesce($4, weight),
        paused = coalesce($5, paused),
+       waits_for = case when $5::boolean is null then waits_for end,
        switch_when_built = coalesce($6, switch_when_built),
        thresholds = coalesce($7, thresholds),
        gate = coalesce($8, gate),

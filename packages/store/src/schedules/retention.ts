@@ -1,12 +1,29 @@
-import type { Db } from '../connect.js'
+import { type Db, one, type Session } from '../connect.js'
 import { removeDocuments } from '../documents.js'
 import { keepGenerations } from '../generations/hold.js'
 
 export interface OldDocuments {
   /** Those of before this moment; a date of metadata is compared by its day, in UTC. */
   readonly before: Date
-  /** Of metadata, with a date that begins YYYY-MM-DD; null: when the document last changed. */
+  /** Of metadata, with a date (see `isDate`); null: when the document last changed. */
   readonly field: string | null
+}
+
+/** Whether `value`, an SQL expression, is a day that there is, YYYY-MM-DD, alone or with a time behind it as ISO 8601 has it. */
+const isDate = (value: string): string => `case
+  when ${value} ~ '^(?!0000)\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])(T([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d([.,]\\d+)?)?(Z|[+-]([01]\\d|2[0-3]):?[0-5]\\d)?)?$'
+  then substr(${value}, 9, 2)::int <= extract(day from
+    make_date(left(${value}, 4)::int, substr(${value}, 6, 2)::int, 1) + interval '1 month' - interval '1 day')
+  else false end`
+
+/** Documents of a domain that have no date in that field, so that they never get old. */
+export async function countUndated(on: Session, domainId: number, field: string): Promise<number> {
+  const rows = await on.query<{ count: number }>(
+    `select count(*)::int as count from millrace.documents
+     where domain_id = $1 and (${isDate('(metadata ->> $2)')}) is not true`,
+    [domainId, field],
+  )
+  return one(rows, 'undated documents').count
 }
 
 /** Deletes documents that are old and not at work, at most `limit`; returns how many. */
@@ -16,7 +33,7 @@ export function deleteOld(db: Db, domainId: number, old: OldDocuments, limit: nu
     const condition =
       old.field === null
         ? 'updated_at < $3::timestamptz and $4::text is null'
-        : `metadata ->> $4 ~ '^\\d{4}-\\d{2}-\\d{2}' and left(metadata ->> $4, 10) < to_char($3::timestamptz at time zone 'UTC', 'YYYY-MM-DD')`
+        : `${isDate('(metadata ->> $4)')} and left(metadata ->> $4, 10) < to_char($3::timestamptz at time zone 'UTC', 'YYYY-MM-DD')`
     const rows = await tx.query<{ id: number }>(
       `select id from millrace.documents
        where domain_id = $1 and state in ('ready', 'failed', 'cancelled') and ${condition}

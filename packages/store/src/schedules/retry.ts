@@ -58,15 +58,6 @@ export async function countOlder(on: Session, generationId: number, before: Date
   return one(rows, 'older documents').count
 }
 
-/** Stops or goes on with the building of a generation; false when it is not being built. */
-export async function pauseBuilding(on: Session, generationId: number, paused: boolean): Promise<boolean> {
-  const rows = await on.query(
-    `update millrace.generations set paused = $2 where id = $1 and state = 'building' returning 1`,
-    [generationId, paused],
-  )
-  return rows.length > 0
-}
-
 export interface BuildLeft {
   /** Documents that have a row and are not done yet. */
   readonly open: number

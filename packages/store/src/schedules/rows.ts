@@ -1,5 +1,6 @@
 import { codeOf } from '@millrace/errors'
 import { type Db, one, type Session, type Tx } from '../connect.js'
+import { type LeftPaused, leavePaused } from '../generations/pause.js'
 
 export type Outcome = 'done' | 'failed' | 'stopped' | 'skipped'
 /** tick: it was due. missed: it was due while nobody was there. now: somebody asked for it. */
@@ -168,9 +169,11 @@ export async function updateSchedule(
       const rows = await tx.query(
         `update millrace.schedules set
            name = $2, domain_id = $3, action = $4, cron = $5, every_seconds = $6, time_zone = $7, paused = $8,
-           opens = $9, tokens_an_hour = $10, next_at = $11, updated_at = now()
+           opens = $9, tokens_an_hour = $10, next_at = $11, updated_at = now(),
+           settled_run = case when not $12::boolean then settled_run
+             else coalesce((select max(r.id) from millrace.schedule_runs r where r.schedule_id = $1), 0) end
          where id = $1 returning 1`,
-        [id, given.name, ...valuesOf(given), given.nextAt],
+        [id, given.name, ...valuesOf(given), given.nextAt, given.other],
       )
       await tx.query(
         `update millrace.schedule_runs set stopping = stopping or $2,
@@ -185,8 +188,13 @@ export async function updateSchedule(
   }
 }
 
-export async function deleteSchedule(db: Db, id: number): Promise<boolean> {
-  return (await db.query('delete from millrace.schedules where id = $1 returning 1', [id])).length > 0
+/** What it was building stays, paused; returned is what that is. */
+export function deleteSchedule(db: Db, id: number): Promise<LeftPaused[]> {
+  return db.transact(async (tx) => {
+    const left = await leavePaused(tx, id)
+    await tx.query('delete from millrace.schedules where id = $1', [id])
+    return left
+  })
 }
 
 /** Pausing ends what is at work at its next step. */

@@ -107,14 +107,20 @@ export async function storeStep(
 export async function holdScheduleRun(
   on: Session,
   run: Mine,
-  held: { readonly until: Date | null; readonly by: string | null; readonly failed?: boolean },
+  held: {
+    readonly until: Date | null
+    readonly by: string | null
+    readonly failed?: boolean
+    /** It stops, and waits for what it began to do so too. */
+    readonly stops?: boolean
+  },
 ): Promise<void> {
   await on.query(
     `update millrace.schedule_runs set
-       owned_until = '-infinity', owner = null, held_until = case when stopping then null else $3::timestamptz end,
+       owned_until = '-infinity', owner = null, held_until = case when stopping and not $6::boolean then null else $3::timestamptz end,
        held_by = $4, attempts = case when $5 then attempts else 0 end
      where id = $1 and owner = $2 and outcome is null`,
-    [run.id, run.owner, held.until, held.by, held.failed === true],
+    [run.id, run.owner, held.until, held.by, held.failed === true, held.stops === true],
   )
 }
 
@@ -167,7 +173,7 @@ export interface ScheduleAlarm {
   readonly at: Date
 }
 
-/** Schedules whose last finished run found something wrong, or failed. */
+/** Schedules whose last finished run found something wrong, or failed; not of those that were paused or changed since. */
 export const listAlarms = (on: Session): Promise<ScheduleAlarm[]> =>
   on.query<ScheduleAlarm>(
     `select s.name as schedule, d.name as domain, r.finished_at as at,
@@ -177,7 +183,8 @@ export const listAlarms = (on: Session): Promise<ScheduleAlarm[]> =>
        select * from millrace.schedule_runs
        where schedule_id = s.id and outcome in ('done', 'failed') order by id desc limit 1
      ) r
-     where r.alarm is not null or r.outcome = 'failed' order by s.name limit 100`,
+     where (r.alarm is not null or r.outcome = 'failed') and not s.paused
+       and r.id > s.settled_run order by s.name limit 100`,
   )
 
 export interface RunCounts {

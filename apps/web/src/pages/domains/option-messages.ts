@@ -91,7 +91,7 @@ export const optionMessages = defineMessages({
       nothing: 'Nothing was changed.',
       fixed: 'What is fixed',
       fixedLead:
-        'These decide what the vectors are. To change one, every document would have to be embedded anew: create another domain with it and load the documents there.',
+        'These decide what the vectors are. To change one, build another generation beside this one and switch to it, without downtime: npx millrace generations start, or POST /v1/domains/NAME/generations.',
       steps: '{n} of {total} steps are on',
       off: 'off: {names}',
       tokens: '{n} tokens',
@@ -187,7 +187,7 @@ export const optionMessages = defineMessages({
       nothing: '没有更改。',
       fixed: '固定的设置',
       fixedLead:
-        '这些决定了向量的内容。更改任何一项都需要把所有文档重新向量化：请用新设置另建知识库，再导入文档。',
+        '这些决定了向量的内容。如需更改，请在现有版本之外构建新一代向量，构建完成后切换，服务不中断：npx millrace generations start，或 POST /v1/domains/NAME/generations。',
       steps: '已开启 {n} / {total} 步',
       off: '已关闭：{names}',
       tokens: '{n} 个词元',

@@ -13,7 +13,15 @@ const SLICE = 24
 const AT_ONCE = 4
 const OF_A_HOST = 2
 
-type Found = 'unchanged' | 'changed' | 'gone' | 'unreachable'
+/** Pages that could not be had and are named. */
+const NAMED = 20
+
+type Kind = 'unchanged' | 'changed' | 'gone' | 'unreachable'
+interface Found {
+  readonly kind: Kind
+  /** Of a page that could not be had. */
+  readonly why?: string
+}
 
 /** Asks for the pages of a domain again, slice by slice. */
 export const refreshing = (action: Refresh): Steps => ({
@@ -23,9 +31,12 @@ export const refreshing = (action: Refresh): Steps => ({
     const { deps, domain } = context
     const rows = await listPages(deps.db, domain.id, { after: numberAt(state, 'after') ?? 0, limit: SLICE })
     const last = rows.at(-1)
-    if (last === undefined) return { done: summaryOf(state) }
+    if (last === undefined) return { done: summaryOf(state), alarm: alarmOf(state) }
     const found = await politely(rows, hostOf, (row) => look(context, row))
-    const of = (kind: Found) => rows.filter((_, n) => found[n] === kind)
+    const of = (kind: Kind) => rows.filter((_, n) => found[n]?.kind === kind)
+    const lost = rows.flatMap(({ url }, n) =>
+      found[n]?.why === undefined ? [] : [`${url} (${found[n].why})`],
+    )
     const ingestion = await submit(context, of('changed'))
     const gone = of('gone')
     if (action.gone === 'delete') {
@@ -40,7 +51,11 @@ export const refreshing = (action: Refresh): Steps => ({
       deleted: action.gone === 'delete' ? gone.length : 0,
     }
     const counts = addCost(countsOf(state), spent)
-    return { spent, next: { after: last.id, counts, ...(ingestion === undefined ? {} : { ingestion }) } }
+    const named = [...lostOf(state), ...lost].slice(0, NAMED)
+    return {
+      spent,
+      next: { after: last.id, counts, lost: named, ...(ingestion === undefined ? {} : { ingestion }) },
+    }
   },
 })
 
@@ -56,6 +71,17 @@ function summaryOf(state: State): string {
   return told.length === 0 ? 'no pages' : `pages: ${told.join(', ')}`
 }
 
+const lostOf = ({ lost }: State): string[] =>
+  Array.isArray(lost) ? lost.filter((one) => typeof one === 'string') : []
+
+function alarmOf(state: State): string | undefined {
+  const { unreachable = 0 } = countsOf(state)
+  if (unreachable === 0) return undefined
+  const named = lostOf(state)
+  const more = unreachable > named.length ? `, and ${unreachable - named.length} more` : ''
+  return `${unreachable} pages were not to be had: ${named.join(', ')}${more}`
+}
+
 const hostOf = ({ url }: PageRow): string => (URL.canParse(url) ? new URL(url).host : '')
 
 /** What has become of a page. Nothing is written but what the server said of one that has not changed. */
@@ -68,14 +94,16 @@ async function look({ deps, signal }: StepContext, row: PageRow): Promise<Found>
       ...(known && row.etag !== null ? { etag: row.etag } : {}),
       ...(known && row.lastModified !== null ? { lastModified: row.lastModified } : {}),
     })
-    if (fetched.unchanged) return 'unchanged'
+    if (fetched.unchanged) return { kind: 'unchanged' }
+    // A server that is out of order: the document keeps what it has.
+    if (fetched.bytes.length === 0) return { kind: 'unreachable', why: 'it has no bytes' }
     const hash = createHash('sha256').update(fetched.bytes).digest()
-    if (!known || !row.fileHash?.equals(hash)) return 'changed'
+    if (!known || !row.fileHash?.equals(hash)) return { kind: 'changed' }
     await noteValidators(deps.db, row, fetched)
-    return 'unchanged'
+    return { kind: 'unchanged' }
   } catch (error) {
     if (!(error instanceof CodedError) || !error.code.startsWith('URL_')) throw error
-    return isGone(error) ? 'gone' : 'unreachable'
+    return isGone(error) ? { kind: 'gone' } : { kind: 'unreachable', why: error.message }
   }
 }
 
