@@ -91,7 +91,7 @@ function showOutcome(request: SearchRequest | undefined, outcome: ComparedOutcom
     const { code, message, hint } = outcome.error
     return { query, error: { code, message, ...(hint === undefined ? {} : { hint }) } }
   }
-  const moved = { same: 0, up: 0, down: 0, new: 0, gone: 0 }
+  const moved = { same: 0, up: 0, down: 0, other: 0, new: 0, gone: 0 }
   for (const { move } of outcome.rows) moved[move]++
   return {
     query,

@@ -52,13 +52,22 @@ const compared = z.object({
   query: z.string().nullable().describe('null: a vector'),
   a: side,
   b: side,
-  moved: z.object({ same: z.int(), up: z.int(), down: z.int(), new: z.int(), gone: z.int() }),
+  moved: z.object({
+    same: z.int(),
+    up: z.int(),
+    down: z.int(),
+    other: z.int(),
+    new: z.int(),
+    gone: z.int(),
+  }),
   rows: z
     .array(
       z.object({
         documentId: z.string(),
         title: z.string().nullable(),
-        move: z.enum(['same', 'up', 'down', 'new', 'gone']),
+        move: z
+          .enum(['same', 'up', 'down', 'other', 'new', 'gone'])
+          .describe('other: another passage of the document'),
         a: placed.nullable(),
         b: placed.nullable(),
         why: z

@@ -17,8 +17,9 @@ export interface PlacedHit {
   readonly level: string | null
 }
 
-export type Move = 'same' | 'up' | 'down' | 'new' | 'gone'
-/** A passage in both lists, or in one. */
+/** `other`: the document is in both, by passages that are not the same. */
+export type Move = 'same' | 'up' | 'down' | 'other' | 'new' | 'gone'
+/** A passage in both lists, or in one; or two passages of a document. */
 export interface AlignedRow {
   readonly documentId: string
   readonly title: string | null
@@ -33,7 +34,7 @@ const SHARED_LEAST = 0.5
 /**
  * Two lists of hits, in the order of the second, what is only in the first behind it. Hits of one document are the same
  * passage when they share half of the shorter one's characters, however their generations cut it; what is left of a
- * document on both sides is paired in order.
+ * document on both sides is paired in order, as `other`.
  */
 export function alignHits(a: readonly PlacedHit[], b: readonly PlacedHit[]): AlignedRow[] {
   const pairs = new Map<PlacedHit, PlacedHit>()
@@ -82,6 +83,7 @@ function rowOf(a: PlacedHit | null, b: PlacedHit | null): AlignedRow {
 function moveOf(a: PlacedHit | null, b: PlacedHit | null): Move {
   if (a === null) return 'new'
   if (b === null) return 'gone'
+  if (sharedOf(a, b) < SHARED_LEAST) return 'other'
   if (a.rank === b.rank) return 'same'
   return b.rank < a.rank ? 'up' : 'down'
 }
@@ -102,8 +104,8 @@ export function reasonsOf(row: AlignedRow, a: readonly PlacedHit[], b: readonly 
   if (one === null || two === null) return []
   return [
     ...passageReasons(one, two),
-    ...(row.move === 'same' ? [] : scoreReasons(one, two, a, b)),
-    ...(row.move === 'same' ? [] : passedReasons(one, two, a, b)),
+    ...(one.rank === two.rank ? [] : scoreReasons(one, two, a, b)),
+    ...(one.rank === two.rank ? [] : passedReasons(one, two, a, b)),
     ...rankedReasons(one, two),
   ]
 }

@@ -197,7 +197,7 @@ describe('two lists side by side', () => {
       ['x', 'up', 2, 1],
       ['new', 'new', undefined, 2],
       ['y', 'same', 3, 3],
-      ['x', 'down', 1, 4],
+      ['x', 'other', 1, 4],
       ['gone', 'gone', 4, undefined],
     ])
     const codes = rows.map((row) => reasonsOf(row, a, b).map(({ code }) => code))
@@ -208,6 +208,13 @@ describe('two lists side by side', () => {
       ['OTHER_PASSAGE', 'BY_DENSE', 'OVERTAKEN'],
       [],
     ])
+  })
+
+  test('at the same place another passage of a document is not the same', () => {
+    const [a, b] = [[hit(1, 'x', [0, 100])], [hit(1, 'x', [300, 400])]]
+    const [row] = alignHits(a, b)
+    expect(row?.move).toBe('other')
+    expect(row && reasonsOf(row, a, b).map(({ code }) => code)).toEqual(['OTHER_PASSAGE'])
   })
 
   test('the scores that went the same way are named, and who passed', () => {
