@@ -579,6 +579,19 @@ for (const backend of databases()) {
       expect(asked).toBe(before)
     })
 
+    test.runIf(backend.isServer)('who holds the view, also an idle one, is named', async () => {
+      const domain = await ingested()
+      const next = await built(domain)
+      const found = await running.db.transact(async (tx) => {
+        const [own] = await tx.query<{ pid: number }>(
+          `select pg_backend_pid() as pid from (select 1 from millrace_domains."${domain.name}" limit 1) v`,
+        )
+        return { own, error: await refused(switchTo(domain, next)) }
+      })
+      expect(found.error).toMatchObject({ code: 'UNAVAILABLE', details: { holders: [found.own?.pid] } })
+      expect(await switchTo(domain, next)).toMatchObject({ live: String(next.id) })
+    })
+
     test('wrong input, two at once, and thresholds that come along', async () => {
       const domain = await ingested()
       expect(await refused(rollback(domain))).toMatchObject({ code: 'NOTHING_TO_ROLL_BACK' })

@@ -203,6 +203,7 @@ export {
   type SwitchOutcome,
   type SwitchTo,
   switchTo,
+  viewHolders,
 } from './generations/switch.js'
 export {
   clearGolden,

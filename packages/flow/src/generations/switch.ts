@@ -104,9 +104,13 @@ export const gateRefused = ({ id, domain }: Named, report: object): CodedError =
     details: { domain, id: String(id), report },
   })
 
-export const viewIsRead = (domain: string): CodedError =>
+/** @param holders processes of the database that hold it */
+export const viewIsRead = (domain: string, holders: readonly number[]): CodedError =>
   new CodedError('UNAVAILABLE', `Somebody reads the view of "${domain}" for long, so it cannot be replaced`, {
-    hint: 'Try again when that statement has ended',
-    details: { domain },
+    hint:
+      holders.length === 0
+        ? 'Try again when the transaction that read it has ended'
+        : `Try again when the transactions of these processes have ended, idle ones too: ${holders.join(', ')}; pg_stat_activity says whose they are`,
+    details: { domain, holders },
     retryable: true,
   })

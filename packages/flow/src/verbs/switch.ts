@@ -17,6 +17,7 @@ import {
   reconcile,
   type SwitchOutcome,
   switchTo,
+  viewHolders,
 } from '@millrace/store'
 import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
@@ -267,7 +268,7 @@ async function tryFor(
     const outcome = await once(deps, row, next, how)
     const isOver = performance.now() > end
     if (outcome === 'read') {
-      if (isOver) throw viewIsRead(row.domain)
+      if (isOver) throw viewIsRead(row.domain, await viewHolders(deps.db, row.domain).catch(() => []))
       // Whoever publishes waits while it tries.
       await sleep(VIEW_PAUSE_MS)
     } else {

@@ -1,4 +1,4 @@
-import type { Db, Tx } from '../connect.js'
+import type { Db, Session, Tx } from '../connect.js'
 import { type BandChange, createView, setBands, viewOf } from '../domains.js'
 import type { DocumentState } from '../schema.js'
 import type { Form } from '../storage/form.js'
@@ -89,6 +89,18 @@ export function switchTo(db: Db, to: SwitchTo): Promise<SwitchOutcome> {
     await show(tx, target)
     return { outcome: 'switched', retired: live.id, replaced, again, ...late }
   })
+}
+
+/** Backends whose transactions hold the view of a domain: it is not replaced before they have ended. */
+export async function viewHolders(on: Session, domain: string): Promise<number[]> {
+  const held = await on.query<{ pid: number }>(
+    `select distinct pid from pg_locks
+     where locktype = 'relation' and relation = to_regclass($1) and granted and pid <> pg_backend_pid()
+       and database = (select oid from pg_database where datname = current_database())
+     order by pid limit 10`,
+    [viewOf(domain)],
+  )
+  return held.map(({ pid }) => pid)
 }
 
 /** Nothing is left, or nothing but what failed, of which somebody said that it may. */
