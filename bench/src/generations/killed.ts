@@ -48,7 +48,7 @@ export async function benchKilled(): Promise<Figure[]> {
       figure('texts of the generation', stored?.texts ?? 0, 'texts'),
       figure('counted as embedded, over kills', built.embedded, 'texts', String(stored?.texts ?? 0)),
       figure('embedded again after a kill, at most', most('texts'), 'texts'),
-      figure('the same in tokens (a lease has up to 16,384)', most('tokens'), 'tokens'),
+      figure('the same in tokens (a lease has up to 2,048)', most('tokens'), 'tokens'),
       figure('leases that a worker had begun', most('leases'), 'leases', '≤ 4, its slots'),
     ]
 
