@@ -1,4 +1,3 @@
-import { CodedError } from '@millrace/errors'
 import {
   type CarriedItem,
   type CarriedThresholds,
@@ -8,6 +7,7 @@ import {
 } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { z } from 'zod'
+import { oneAtATime } from '../alone.js'
 import type { ApiDeps } from '../deps.js'
 import { carryIn, carryOut, carryQuery } from '../schemas/carry.js'
 import { generationNamed } from '../schemas/gate.js'
@@ -16,22 +16,10 @@ import { problems } from '../schemas/shared.js'
 const THRESHOLDS = '/v1/domains/:name/generations/:id/thresholds'
 
 export const carryRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
-  let isRunning = false
-  /** It may read and embed for a minute: one at a time. */
-  const alone = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (isRunning) {
-      throw new CodedError('OVERLOADED', 'Thresholds of another generation are being measured', {
-        hint: 'Try again when that is done, two minutes at most',
-        retryable: true,
-      })
-    }
-    isRunning = true
-    try {
-      return await work()
-    } finally {
-      isRunning = false
-    }
-  }
+  const alone = oneAtATime(
+    'Thresholds of another generation are being measured',
+    'Try again when that is done, two minutes at most',
+  )
   app.get(
     THRESHOLDS,
     {

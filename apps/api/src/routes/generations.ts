@@ -1,4 +1,3 @@
-import { CodedError } from '@millrace/errors'
 import {
   changeGeneration,
   type Generation,
@@ -11,6 +10,7 @@ import {
 } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { oneAtATime } from '../alone.js'
 import type { ApiDeps } from '../deps.js'
 import {
   generationChange,
@@ -25,7 +25,10 @@ const named = z.strictObject({ name: domainName })
 
 export const generationRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, api) => {
   const deps = { ...api, rates: openRates() }
-  const plan = oneAtATime()
+  const plan = oneAtATime(
+    'Another plan of a generation is being made',
+    'Try again when that one is done, half a minute at most',
+  )
   app.post(
     '/v1/domains/:name/generations',
     {
@@ -107,25 +110,6 @@ export const generationRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, api)
       },
       async ({ params: { name, id } }) => showGeneration(await changeGeneration(deps, name, id, { paused })),
     )
-  }
-}
-
-/** Plans divide documents for seconds: one at a time. */
-function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
-  let isRunning = false
-  return async (work) => {
-    if (isRunning) {
-      throw new CodedError('OVERLOADED', 'Another plan of a generation is being made', {
-        hint: 'Try again when that one is done, half a minute at most',
-        retryable: true,
-      })
-    }
-    isRunning = true
-    try {
-      return await work()
-    } finally {
-      isRunning = false
-    }
   }
 }
 

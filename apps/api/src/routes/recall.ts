@@ -1,12 +1,15 @@
-import { CodedError } from '@millrace/errors'
 import { findDomain, measureRecall } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { oneAtATime } from '../alone.js'
 import type { ApiDeps } from '../deps.js'
 import { named, recallOut, recallQuery } from '../schemas/golden.js'
 import { problems } from '../schemas/shared.js'
 
 export const recallRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
-  let isRunning = false
+  const alone = oneAtATime(
+    'Another comparison of an index is running',
+    'Try again when that one is done, half a minute at most',
+  )
   app.get(
     '/v1/domains/:name/recall',
     {
@@ -21,14 +24,7 @@ export const recallRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
     async (request) => {
       const domain = await findDomain(deps, request.params.name)
       // Two at once would slow each other, and take connections from those who search.
-      if (isRunning) {
-        throw new CodedError('OVERLOADED', 'Another comparison of an index is running', {
-          hint: 'Try again when that one is done, half a minute at most',
-          retryable: true,
-        })
-      }
-      isRunning = true
-      try {
+      return alone(async () => {
         const { recall, notes, ...measured } = await measureRecall(deps, domain, request.query)
         return {
           domain: domain.name,
@@ -37,9 +33,7 @@ export const recallRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =>
           recall: recall.map((one) => ({ ...one })),
           notes: [...notes],
         }
-      } finally {
-        isRunning = false
-      }
+      })
     },
   )
 }

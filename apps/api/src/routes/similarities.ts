@@ -1,13 +1,16 @@
-import { CodedError } from '@millrace/errors'
 import { compareSimilarities, findDomain } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { oneAtATime } from '../alone.js'
 import type { ApiDeps } from '../deps.js'
 import { named } from '../schemas/golden.js'
 import { problems } from '../schemas/shared.js'
 import { similaritiesOut, similaritiesQuery } from '../schemas/similarities.js'
 
 export const similaritiesRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
-  let isRunning = false
+  const alone = oneAtATime(
+    'Another comparison of similarities is running',
+    'Try again when that one is done, half a minute at most',
+  )
   app.get(
     '/v1/domains/:name/similarities',
     {
@@ -22,14 +25,7 @@ export const similaritiesRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, de
     async (request) => {
       const domain = await findDomain(deps, request.params.name)
       // It reads and embeds for seconds: one at a time.
-      if (isRunning) {
-        throw new CodedError('OVERLOADED', 'Another comparison of similarities is running', {
-          hint: 'Try again when that one is done, half a minute at most',
-          retryable: true,
-        })
-      }
-      isRunning = true
-      try {
+      return alone(async () => {
         const { bins, random, golden, levels, notes, ...rest } = await compareSimilarities(
           deps,
           domain,
@@ -43,9 +39,7 @@ export const similaritiesRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, de
           levels: levels.map((level) => ({ ...level, name: { ...level.name } })),
           notes: [...notes],
         }
-      } finally {
-        isRunning = false
-      }
+      })
     },
   )
 }

@@ -1,7 +1,7 @@
-import { CodedError } from '@millrace/errors'
 import { findDomain, reportStorage, STORAGE_SAMPLE_MAX } from '@millrace/flow'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { oneAtATime } from '../alone.js'
 import type { ApiDeps } from '../deps.js'
 import { domainName, problems } from '../schemas/shared.js'
 
@@ -76,7 +76,10 @@ const tenths = (value: number): number => Math.round(value * 10) / 10
 const rounded = (value: number): number => Math.round(value * 1e6) / 1e6
 
 export const storageRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) => {
-  let isRunning = false
+  const alone = oneAtATime(
+    'Another report on storage is running',
+    'Try again when that one is done, half a minute at most',
+  )
   app.get(
     '/v1/domains/:name/storage',
     {
@@ -91,14 +94,7 @@ export const storageRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =
     async (request) => {
       const domain = await findDomain(deps, request.params.name)
       // It embeds and compares for seconds: one at a time.
-      if (isRunning) {
-        throw new CodedError('OVERLOADED', 'Another report on storage is running', {
-          hint: 'Try again when that one is done, half a minute at most',
-          retryable: true,
-        })
-      }
-      isRunning = true
-      try {
+      return alone(async () => {
         const { parts, accuracy, notes, ...report } = await reportStorage(deps, domain, request.query)
         const vectors = parts.find(({ name }) => name === 'vectors')?.rows ?? 0
         const sum = (of: (part: (typeof parts)[number]) => number) =>
@@ -134,9 +130,7 @@ export const storageRoutes: FastifyPluginAsyncZod<ApiDeps> = async (app, deps) =
           sampled: accuracy?.sampled ?? 0,
           notes: [...notes],
         }
-      } finally {
-        isRunning = false
-      }
+      })
     },
   )
 }

@@ -5,13 +5,11 @@ import {
   type CarriedRow,
   type Db,
   type GenerationRow,
-  getGeneration,
   keepCarried,
   listCarried,
   type NewCarried,
   type ThresholdPolicy,
 } from '@millrace/store'
-import { numberOf } from '../cursor.js'
 import type { SampledKind, Sides } from '../generations/asker.js'
 import { bandUnder, type Item, itemsOf, numberIn, rowOf } from '../generations/bands.js'
 import { type Carried, carryOver } from '../generations/carry.js'
@@ -20,7 +18,7 @@ import { generationEnded } from '../generations/switch.js'
 import { bandOf, type MadeWith, madeWith, ownerOf } from '../search/bands.js'
 import { checkColbert } from '../search/rerank.js'
 import { rangeOf, SCORE_KINDS, type ScoreKind } from '../search/scores.js'
-import { type Domain, findDomainAt, unknownGeneration } from './domains.js'
+import { type Domain, findDomainAt, requireGeneration } from './domains.js'
 import type { CarryBands } from './switch.js'
 
 interface Deps {
@@ -68,7 +66,7 @@ export async function carryThresholds(
   id: string,
   { fresh = false, alone = (work) => work() }: CarryOptions = {},
 ): Promise<CarriedThresholds> {
-  const row = await requireRow(deps, domain, id)
+  const row = await requireGeneration(deps, domain, id)
   const kept = await listCarried(deps.db, row.id)
   if (row.state !== 'building' || domain.recipeHash === row.recipeHash)
     return showCarried(deps, domain, row, kept)
@@ -76,7 +74,8 @@ export async function carryThresholds(
   if (!fresh && isStill(domain, row, kept, wanted)) return showCarried(deps, domain, row, kept)
   const { rows, notes } = await alone(() => measure(deps, domain, id, wanted))
   const which = { domainId: domain.id, generationId: row.id }
-  if (!(await keepCarried(deps.db, which, rows))) throw generationEnded(await requireRow(deps, domain, id))
+  if (!(await keepCarried(deps.db, which, rows)))
+    throw generationEnded(await requireGeneration(deps, domain, id))
   const all = await showCarried(deps, domain, row, await listCarried(deps.db, row.id))
   return { ...all, notes: [...all.notes, ...notes] }
 }
@@ -120,17 +119,6 @@ function stateOf(domain: Domain, { liveSince }: GenerationRow, one: CarriedRow):
 
 /** Levels that fell together are kept apart by less. */
 const APPLIED = 2e-3
-
-export async function requireRow(
-  { db }: Pick<Deps, 'db'>,
-  domain: Domain,
-  id: string,
-): Promise<GenerationRow> {
-  const number = numberOf(id)
-  const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
-  if (row === undefined) throw unknownGeneration(domain, id)
-  return row
-}
 
 interface Wanted {
   readonly score: SampledKind

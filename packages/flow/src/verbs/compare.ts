@@ -1,14 +1,13 @@
 import type { Engine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
-import { type Db, type GenerationRow, gateFacts, getGeneration, listGenerations } from '@millrace/store'
-import { numberOf } from '../cursor.js'
+import { type Db, type GenerationRow, gateFacts, listGenerations } from '@millrace/store'
 import { type AlignedRow, alignHits, type PlacedHit, type Reason, reasonsOf } from '../generations/align.js'
 import { generationEnded } from '../generations/switch.js'
 import type { Comparison } from '../golden/compare.js'
 import type { Run, RunWishes } from '../golden/run.js'
 import type { QueryCache } from '../search/cache.js'
 import type { ScoreKind } from '../search/scores.js'
-import { type Domain, findDomainAt, unknownGeneration } from './domains.js'
+import { type Domain, findDomainAt, requireGeneration } from './domains.js'
 import { explainResult } from './explain.js'
 import { compareGolden, startRun } from './golden.js'
 import { type SearchHit, type SearchRequest, type SearchResult, searchMany } from './search.js'
@@ -84,9 +83,7 @@ async function usualPair(db: Db, domain: Domain): Promise<readonly [string, stri
 }
 
 async function generationAt(db: Db, domain: Domain, id: string): Promise<Domain> {
-  const number = numberOf(id)
-  const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
-  if (row === undefined) throw unknownGeneration(domain, id)
+  const row = await requireGeneration({ db }, domain, id)
   if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   return findDomainAt({ db }, domain.name, id)
 }

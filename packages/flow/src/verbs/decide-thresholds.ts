@@ -13,15 +13,8 @@ import { bandUnder, numberIn } from '../generations/bands.js'
 import { generationEnded } from '../generations/switch.js'
 import { checkBand, madeWith, ownerOf } from '../search/bands.js'
 import { SCORE_KINDS, type ScoreKind } from '../search/scores.js'
-import {
-  bandFor,
-  type CarriedThresholds,
-  type CarryOptions,
-  carryThresholds,
-  requireRow,
-  showCarried,
-} from './carry.js'
-import { type BandWishes, type Domain, findDomainAt } from './domains.js'
+import { bandFor, type CarriedThresholds, type CarryOptions, carryThresholds, showCarried } from './carry.js'
+import { type BandWishes, type Domain, findDomainAt, requireGeneration } from './domains.js'
 
 interface Deps {
   readonly db: Db
@@ -48,7 +41,7 @@ export async function decideThresholds(
   decision: CarryDecision,
   options: Pick<CarryOptions, 'alone'> = {},
 ): Promise<CarriedThresholds> {
-  const row = await requireRow(deps, domain, id)
+  const row = await requireGeneration(deps, domain, id)
   if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   if (row.state !== 'building' || row.recipeHash === domain.recipeHash) throw settled(domain, row)
   await carryThresholds(deps, domain, id, options)
@@ -59,7 +52,7 @@ export async function decideThresholds(
   const bands = mergeBands(accepted, said)
   const which = { domainId: domain.id, generationId: row.id }
   if (!(await decideCarried(deps.db, which, bands, decisionsOf(items, accepted, said)))) {
-    throw settled(domain, await requireRow(deps, domain, id))
+    throw settled(domain, await requireGeneration(deps, domain, id))
   }
   return showCarried(deps, domain, row, await listCarried(deps.db, row.id))
 }

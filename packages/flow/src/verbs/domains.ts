@@ -4,8 +4,10 @@ import {
   type BandChange,
   type Db,
   type DomainRow,
+  type GenerationRow,
   getDomain,
   getDomainAt,
+  getGeneration,
   type IndexSettings,
   insertDomain,
   isImporting,
@@ -18,6 +20,7 @@ import {
   type TextOutput,
   updateDomain as updateRow,
 } from '@millrace/store'
+import { numberOf } from '../cursor.js'
 import { DIMS_MAX, EXTERNAL, EXTERNAL_LEVELS, externalRecipe, isExternal, storedRecipe } from '../external.js'
 import {
   canonicalJson,
@@ -271,6 +274,18 @@ export async function findDomainAt(
   const row = await getDomainAt(db, name, id)
   if (row !== undefined) return asDomain(row)
   throw unknownGeneration(await findDomain({ db }, name), generation)
+}
+
+/** Whatever its state. @throws CodedError UNKNOWN_GENERATION */
+export async function requireGeneration(
+  { db }: Pick<Deps, 'db'>,
+  domain: Pick<Domain, 'id' | 'name'>,
+  id: string,
+): Promise<GenerationRow> {
+  const number = numberOf(id)
+  const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
+  if (row === undefined) throw unknownGeneration(domain, id)
+  return row
 }
 
 export const unknownGeneration = (domain: Pick<Domain, 'name'>, id: string): CodedError =>

@@ -9,8 +9,8 @@ import {
   settleSlice,
 } from '@millrace/store'
 import { generationEnded, notBuilding } from '../generations/switch.js'
-import { findDomain, unknownGeneration } from './domains.js'
-import { requireGeneration, type SwitchDeps } from './switch.js'
+import { findDomain, requireGeneration, unknownGeneration } from './domains.js'
+import type { SwitchDeps } from './switch.js'
 
 export interface Cancelled {
   readonly domain: string

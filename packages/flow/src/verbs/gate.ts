@@ -6,7 +6,6 @@ import {
   type Db,
   type GenerationRow,
   gateFacts,
-  getGeneration,
   getRun,
   indexFacts,
   keepGated,
@@ -17,7 +16,6 @@ import {
   sampleVectors,
   topsOf,
 } from '@millrace/store'
-import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
 import {
   AGAIN_MS,
@@ -48,7 +46,7 @@ import { failRun, planRun, QUESTIONS_AT_ONCE, workOn } from '../golden/run.js'
 import { modelChanged } from '../models.js'
 import { type Attempt, attempt } from '../search/asked.js'
 import { openQueryCache } from '../search/cache.js'
-import { type Domain, findDomainAt, unknownGeneration } from './domains.js'
+import { type Domain, findDomainAt, requireGeneration, unknownGeneration } from './domains.js'
 import { type SearchRequest, searchMany } from './search.js'
 
 interface Deps {
@@ -124,7 +122,7 @@ export async function lastGate(
   domain: Domain,
   id: string,
 ): Promise<{ readonly settings: GateSettings; readonly report: GateReport | null }> {
-  const row = await requireRow(deps, domain, id)
+  const row = await requireGeneration(deps, domain, id)
   return { settings: gateSettings(checkGate(row.gate)), report: await settled(deps, row, () => new Date()) }
 }
 
@@ -135,7 +133,7 @@ export async function standingGate(
   id: string,
 ): Promise<GateReport | null> {
   const now = () => new Date()
-  const row = await requireRow(deps, domain, id)
+  const row = await requireGeneration(deps, domain, id)
   const facts = await gateFacts(deps.db, domain.id, [domain.generationId, row.id])
   const inputs = inputsOf(facts, gateSettings(checkGate(row.gate)), domain.search, domain.generationId)
   const last = await settled(deps, row, now)
@@ -150,15 +148,8 @@ export const gateOf =
     return { passed: report.passed, report }
   }
 
-async function requireRow({ db }: Pick<Deps, 'db'>, domain: Domain, id: string): Promise<GenerationRow> {
-  const number = numberOf(id)
-  const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
-  if (row === undefined) throw unknownGeneration(domain, id)
-  return row
-}
-
 async function requireOther(deps: Deps, domain: Domain, id: string): Promise<GenerationRow> {
-  const row = await requireRow(deps, domain, id)
+  const row = await requireGeneration(deps, domain, id)
   if (row.state === 'ending' || row.state === 'ended') throw generationEnded(row)
   if (row.id !== domain.generationId) return row
   throw new CodedError('SAME_GENERATION', `Generation ${id} is the live one: it is what others are held to`, {

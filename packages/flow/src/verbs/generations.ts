@@ -10,7 +10,6 @@ import {
   type GenerationRow,
   type GenerationState,
   generationErrors,
-  getGeneration as getRow,
   insertGeneration,
   listRefusals,
   listGenerations as listRows,
@@ -23,7 +22,6 @@ import {
   type ThresholdPolicy,
   takeBackLeases,
 } from '@millrace/store'
-import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
 import { type Copies, copiesOf } from '../generations/copies.js'
 import { checkGate } from '../generations/gate.js'
@@ -32,7 +30,7 @@ import type { Rates } from '../generations/rate.js'
 import { describeGeneration, type Generation } from '../generations/report.js'
 import { type Change, changesOf, type MakingWishes, type Wanted, wantedOf } from '../generations/wanted.js'
 import type { Settings } from '../settings.js'
-import { type Domain, findDomain, unknownDomain, unknownGeneration } from './domains.js'
+import { type Domain, findDomain, requireGeneration, unknownDomain, unknownGeneration } from './domains.js'
 
 /** How a generation is built and takes over. */
 export interface RunWishes {
@@ -145,14 +143,7 @@ export async function listGenerations(deps: Deps, name: string): Promise<Generat
 /** @throws CodedError UNKNOWN_DOMAIN, UNKNOWN_GENERATION */
 export async function getGeneration(deps: Deps, name: string, id: string): Promise<Generation> {
   const domain = await findDomain(deps, name)
-  return describe(deps, domain, await requireRow(deps.db, domain, id))
-}
-
-export async function requireRow(db: Db, domain: Domain, id: string): Promise<GenerationRow> {
-  const number = numberOf(id)
-  const row = number === undefined ? undefined : await getRow(db, domain.id, number)
-  if (row === undefined) throw unknownGeneration(domain, id)
-  return row
+  return describe(deps, domain, await requireGeneration(deps, domain, id))
 }
 
 /**
@@ -167,7 +158,7 @@ export async function changeGeneration(
 ): Promise<Generation> {
   const domain = await findDomain(deps, name)
   for (;;) {
-    const row = await requireRow(deps.db, domain, id)
+    const row = await requireGeneration(deps, domain, id)
     requireChangeable(row, patch)
     const { id: number, domainId, state } = row
     const changed = await patchGeneration(deps.db, { id: number, domainId, states: [state] }, rowOf(patch))

@@ -19,7 +19,6 @@ import {
   switchTo,
   viewHolders,
 } from '@millrace/store'
-import { numberOf } from '../cursor.js'
 import { isExternal } from '../external.js'
 import {
   gateRefused,
@@ -36,7 +35,7 @@ import type { Log } from '../log.js'
 import { requireSameModel } from '../models.js'
 import type { Queues } from '../queue.js'
 import type { Settings } from '../settings.js'
-import { type Domain, findDomain, findDomainAt, unknownDomain, unknownGeneration } from './domains.js'
+import { type Domain, findDomain, findDomainAt, requireGeneration, unknownDomain } from './domains.js'
 
 /** Whether a generation finds as well as the live one. What came of it is kept with the generation by whoever measured it. */
 export interface GateVerdict {
@@ -144,17 +143,6 @@ export async function rollbackGeneration(deps: SwitchDeps, name: string): Promis
   })
   await requireModel(deps, next)
   return takeOver(deps, row, { live: domain, next }, { force: null, bands: [] })
-}
-
-export async function requireGeneration(
-  { db }: Pick<SwitchDeps, 'db'>,
-  domain: Domain,
-  id: string,
-): Promise<GenerationRow> {
-  const number = numberOf(id)
-  const row = number === undefined ? undefined : await getGeneration(db, domain.id, number)
-  if (row === undefined) throw unknownGeneration(domain, id)
-  return row
 }
 
 const unchanged = ({ domain, id }: Pick<GenerationRow, 'domain' | 'id'>): Switch => ({
