@@ -31,7 +31,6 @@ export {
   countDocuments,
   type DocumentCounts,
   type DocumentRow,
-  deleteDocument,
   type FileFacts,
   getDocument,
   listChunks,
@@ -340,6 +339,7 @@ export {
   sampleQueries,
   sampleVectors,
 } from './recall.js'
+export { deleteDocument } from './remove-documents.js'
 export { listPages, noteValidators, type PageRow, type Validators } from './schedules/pages.js'
 export {
   countUndated,

@@ -1,6 +1,6 @@
 import type { Db } from './connect.js'
-import { removeDocuments } from './documents.js'
 import { keepGenerations } from './generations/hold.js'
+import { removeDocuments } from './remove-documents.js'
 
 /** A source whose ingestion has done everything but delete what is gone. */
 interface DueSync {

@@ -1,6 +1,6 @@
 import { type Db, one, type Session } from '../connect.js'
-import { removeDocuments } from '../documents.js'
 import { keepGenerations } from '../generations/hold.js'
+import { removeDocuments } from '../remove-documents.js'
 
 export interface OldDocuments {
   /** Those of before this moment; a date of metadata is compared by its day, in UTC. */
