@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Engine, openEngine } from '@millrace/embed'
 import {
-  type Backends,
   cancelIngestion,
   createDomain,
   type Domain,
@@ -12,29 +11,18 @@ import {
   getStatus,
   listDocuments,
   listIngestions,
-  openBackends,
   openLog,
-  openPreparer,
-  openReading,
   prepareRange,
   readSettings,
   resumeIngestion,
   submitDocuments,
 } from '@millrace/flow'
-import {
-  type DocumentRange,
-  dispatch,
-  markCancelled,
-  markResumed,
-  reportWorker,
-  storeLease,
-  syncSources,
-} from '@millrace/store'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { databases, type Place } from './support/backends.js'
+import { dispatch, markCancelled, markResumed, reportWorker, storeLease, syncSources } from '@millrace/store'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { databases } from './support/backends.js'
+import { openParts } from './support/parts.js'
 import { TEST_ENV } from './support/world.js'
 
-const MODEL = 'all-minilm-l6-v2'
 const POLICY = { workers: 1, leasesMax: 1, leaseTokens: 60, leaseTexts: 3, leaseSeconds: 600 }
 
 const documents = (count: number, seed: string) =>
@@ -47,47 +35,17 @@ afterAll(() => engine.close())
 // What is prepared and leased is called here by hand: the queue has no part in it.
 for (const backend of databases()) {
   describe(`cancelling and resuming, ${backend.name}`, () => {
-    const preparer = openPreparer(log)
-    const reading = openReading(readSettings({}), log)
-    let place: Place
-    let running: Backends
-    let ranges: DocumentRange[] = []
-    const settings = () => readSettings({ ...TEST_ENV, ...place.env })
-    const deps = () => ({
-      db: running.db,
-      engine,
-      preparer,
-      ...reading,
-      log,
-      settings: settings(),
-      queues: {
-        ...running.queues,
-        addPrepare: async (given: readonly DocumentRange[]) => void ranges.push(...given),
-      },
-    })
-    beforeAll(async () => {
-      place = await backend.open()
-      running = await openBackends(settings(), log)
-    })
-    afterAll(async () => {
-      await preparer.close()
-      await reading.close()
-      await running.close()
-      await place.remove()
-    })
+    const parts = openParts(backend, engine, log)
+    const { deps, ranges, prepare } = parts
 
     let created = 0
     /** Each has a name of its own: a test that is tried again finds the domain of its first try. */
-    const create = (name: string) =>
-      createDomain({ db: running.db, engine, defaultModel: MODEL }, { name: `${name}-${created++}` })
+    const create = (name: string) => createDomain(deps(), { name: `${name}-${created++}` })
     const submit = async (domain: Domain, given: readonly object[]) =>
       (await submitDocuments(deps(), domain, given as { id: string; text: string }[])).ingestion
-    const prepare = async () => {
-      for (const range of ranges.splice(0)) await prepareRange(deps(), range)
-    }
     /** One lease after the other, as the worker's loops do; undefined when no text is free. */
     const embedNext = async () => {
-      const [lease] = await dispatch(running.db, POLICY)
+      const [lease] = await dispatch(parts.db, POLICY)
       return lease === undefined ? undefined : embedLease(deps(), lease)
     }
     const embedAll = async () => {
@@ -95,11 +53,11 @@ for (const backend of databases()) {
     }
     afterEach(async () => {
       // What a test that failed left behind would be handed out in the next.
-      await running.db.query('delete from millrace.pending')
-      await running.db.query('delete from millrace.leases')
+      await parts.db.query('delete from millrace.pending')
+      await parts.db.query('delete from millrace.leases')
     })
     const left = async () => {
-      const { db } = running
+      const { db } = parts
       return db.query('select 1 from millrace.pending union all select 1 from millrace.leases')
     }
 
@@ -147,16 +105,16 @@ for (const backend of databases()) {
     test('documents that are not prepared yet are cancelled too, and prepared after a resume', async () => {
       const domain = await create('early')
       const id = await submit(domain, documents(4, 'early'))
-      await markCancelled(running.db, Number(id))
+      await markCancelled(parts.db, Number(id))
       // A worker that has the job sees it before the rows have followed.
       expect(await prepareRange(deps(), ranges[0] ?? { ingestionId: 0, from: 0, to: 0 })).toBe(0)
-      ranges = []
+      ranges.splice(0)
       expect(await getDocument(deps(), domain, 'early-0')).toMatchObject({ waiting: { code: 'CANCELLING' } })
       // Whoever cancelled it died here: the sweep goes on.
       await finishHalfway(deps())
       expect(await getIngestion(deps(), id)).toMatchObject({ documents: { cancelled: 4, received: 0 } })
       await submit(domain, documents(4, 'early').slice(0, 1))
-      await markResumed(running.db, Number(id))
+      await markResumed(parts.db, Number(id))
       await finishHalfway(deps())
       await prepare()
       await embedAll()
@@ -175,7 +133,7 @@ for (const backend of databases()) {
       const domain = await create('stopped')
       const id = await submit(domain, documents(3, 'stopped'))
       await prepare()
-      const [lease] = await dispatch(running.db, { ...POLICY, leasesMax: 9 })
+      const [lease] = await dispatch(parts.db, { ...POLICY, leasesMax: 9 })
       let signal: AbortSignal | undefined
       const slow: Engine = {
         ...engine,
@@ -194,14 +152,14 @@ for (const backend of databases()) {
       // A late delivery of the same job stores nothing.
       const hash = Buffer.alloc(32)
       expect(
-        await storeLease(running.db, lease, {
+        await storeLease(parts.db, lease, {
           vectors: [{ hash, vector: new Float32Array(384) }],
           failed: [],
           done: true,
         }),
       ).toEqual({ texts: 0, tokens: 0 })
       await resumeIngestion(deps(), id)
-      const pending = await running.db.query('select distinct attempts from millrace.pending')
+      const pending = await parts.db.query('select distinct attempts from millrace.pending')
       expect(pending).toEqual([{ attempts: 0 }])
       await embedAll()
       expect(await getIngestion(deps(), id)).toMatchObject({ state: 'finished', documents: { ready: 3 } })
@@ -232,16 +190,16 @@ for (const backend of databases()) {
       await sync(documents(3, 'sync'))
       await prepare()
       await embedAll()
-      await syncSources(running.db)
+      await syncSources(parts.db)
       const id = await sync([{ id: 'sync-0', text: 'Another text for the first.' }])
       await prepare()
       await cancelIngestion(deps(), id)
-      await syncSources(running.db)
+      await syncSources(parts.db)
       expect(await getIngestion(deps(), id)).toMatchObject({ sync: { state: 'waiting', deleted: 0 } })
       await resumeIngestion(deps(), id)
       await embedAll()
       expect(await getIngestion(deps(), id)).toMatchObject({ state: 'running' })
-      await syncSources(running.db)
+      await syncSources(parts.db)
       expect(await getIngestion(deps(), id)).toMatchObject({
         state: 'finished',
         sync: { source: 'wiki', state: 'done', deleted: 2, reason: null },
@@ -258,7 +216,7 @@ for (const backend of databases()) {
         embed: async ({ texts }) =>
           texts.map(() => ({ error: Object.assign(new Error('broken'), { code: 'EMBED_FAILED' }) as never })),
       }
-      const [lease] = await dispatch(running.db, POLICY)
+      const [lease] = await dispatch(parts.db, POLICY)
       if (lease !== undefined) await embedLease({ ...deps(), engine: broken }, lease)
       expect(await getIngestion(deps(), id)).toMatchObject({
         state: 'finished',
@@ -294,7 +252,7 @@ for (const backend of databases()) {
       await embedAll()
       const done = await getIngestion(deps(), id)
       expect(done).toMatchObject({ state: 'finished', documents: { total: 20, ready: 20, cancelled: 0 } })
-      const [vectors] = await running.db.query<{ count: number }>(
+      const [vectors] = await parts.db.query<{ count: number }>(
         `select count(*)::int as count from millrace.vectors_${domain.generationId}`,
       )
       expect(vectors?.count).toBe(20)
@@ -306,11 +264,11 @@ for (const backend of databases()) {
       const first = await submit(domain, [{ id: 'x', text: 'A text of its own. '.repeat(200) }])
       await submit(domain, documents(2, 'waiting'))
       expect(await waiting('x')).toMatchObject({ code: 'NO_WORKER', lastSeenSeconds: null })
-      await reportWorker(running.db, { id: 'w', host: 'here', pid: 1, slots: 2, tokens: 0 })
+      await reportWorker(parts.db, { id: 'w', host: 'here', pid: 1, slots: 2, tokens: 0 })
       expect(await waiting('x')).toMatchObject({ code: 'QUEUED', ahead: 0 })
       expect(await waiting('waiting-1')).toMatchObject({ code: 'QUEUED', ahead: 2 })
       await prepare()
-      await dispatch(running.db, POLICY)
+      await dispatch(parts.db, POLICY)
       const texts = await waiting('x')
       expect(texts).toMatchObject({ code: 'WAITS_FOR_TEXTS', leased: 1 })
       expect(texts?.missing).toBeGreaterThan(1)
@@ -321,7 +279,7 @@ for (const backend of databases()) {
         'WAITS_FOR_TEXTS',
       ])
       for (const { ageSeconds } of page.documents) expect(ageSeconds).toBeGreaterThanOrEqual(0)
-      await running.db.query(
+      await parts.db.query(
         `update millrace.pending set error_code = 'REMOTE_UNAVAILABLE', error_message = 'The server is away'`,
       )
       expect(await waiting('x')).toMatchObject({ code: 'RETRYING', error: { code: 'REMOTE_UNAVAILABLE' } })
@@ -337,7 +295,7 @@ for (const backend of databases()) {
         documents: { embedding: 3 },
         index: { state: 'none' },
       })
-      await running.db.query('delete from millrace.leases')
+      await parts.db.query('delete from millrace.leases')
       await embedAll()
       expect(await waiting('x')).toBeNull()
     })

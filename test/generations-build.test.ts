@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { type Engine, openEngine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
-  type Backends,
   buildGenerations,
   cancelIngestion,
   changedRecipe,
@@ -13,12 +12,7 @@ import {
   embedLease,
   findDomainAt,
   listDomains,
-  openBackends,
   openLog,
-  openPreparer,
-  openQueryCache,
-  openReading,
-  prepareRange,
   readSettings,
   recipeHash,
   recipeOf,
@@ -29,8 +23,6 @@ import {
   buildIndex,
   claimBeside,
   completeness,
-  type DispatchPolicy,
-  type DocumentRange,
   dispatch,
   fillGeneration,
   type GenerationRow,
@@ -48,19 +40,11 @@ import {
   switchTo,
   takeBackLeases,
 } from '@millrace/store'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { databases, type Place } from './support/backends.js'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { databases } from './support/backends.js'
+import { OTHER, openParts, SMALL_LEASES } from './support/parts.js'
 import { TEST_ENV } from './support/world.js'
 
-const MODEL = 'all-minilm-l6-v2'
-const OTHER = 'bge-small-zh-v1.5'
-const POLICY: DispatchPolicy = {
-  workers: 1,
-  leasesMax: 100,
-  leaseTokens: 400,
-  leaseTexts: 64,
-  leaseSeconds: 600,
-}
 const SIZES = { large: { size: 128 }, small: { size: 48 } } as const
 
 /** One text that is a chunk whatever the size is, and one that is not. */
@@ -117,53 +101,17 @@ interface Change {
 
 for (const backend of databases()) {
   describe(`the build of a generation, ${backend.name}`, () => {
-    const preparer = openPreparer(log)
-    const reading = openReading(readSettings({}), log)
-    let place: Place
-    let running: Backends
-    let ranges: DocumentRange[] = []
-    const settings = () => readSettings({ ...TEST_ENV, ...place.env })
-    const deps = () => ({
-      db: running.db,
-      engine: engine as Engine,
-      defaultModel: MODEL,
-      preparer,
-      cache: openQueryCache({ entries: 0 }),
-      ...reading,
-      log,
-      settings: settings(),
-      queues: {
-        ...running.queues,
-        addPrepare: async (given: readonly DocumentRange[]) => void ranges.push(...given),
-      },
-    })
-    beforeAll(async () => {
-      place = await backend.open()
-      running = await openBackends(settings(), log)
-    })
+    const parts = openParts(backend, engine, log)
+    const { deps, ranges, prepare, settings } = parts
+    /** By an engine that makes vectors out of nothing, unless it is another. */
+    const embedAll = (made: Engine = quick) => parts.embedAll(made)
     afterEach(async () => {
       for (const { name } of await listDomains(deps())) await deleteDomain(deps(), name)
-      ranges = []
-    })
-    afterAll(async () => {
-      await preparer.close()
-      await reading.close()
-      await running.close()
-      await place.remove()
+      ranges.splice(0)
     })
 
     const submit = async (domain: Domain, given: readonly object[]) =>
       (await submitDocuments(deps(), domain, given as { id: string; text: string }[])).ingestion
-    const prepare = async () => {
-      for (const range of ranges.splice(0)) await prepareRange(deps(), range)
-    }
-    /** Every lease, as the worker's loops do. */
-    const embedAll = async (made: Engine = quick) => {
-      for (let leases = await dispatch(running.db, POLICY); leases.length > 0; ) {
-        for (const lease of leases) await embedLease({ ...deps(), engine: made }, lease)
-        leases = await dispatch(running.db, POLICY)
-      }
-    }
     let created = 0
     const ingested = async (given: readonly object[] = DOCUMENTS, made: Engine = quick) => {
       const domain = await createDomain(deps(), { name: `build-${created++}`, chunking: SIZES.large })
@@ -179,7 +127,7 @@ for (const backend of databases()) {
         change.model === undefined
           ? changedRecipe(domain.recipe, manifest, wishes)
           : recipeOf(manifest, { chunking: domain.recipe.chunking, ...wishes })
-      const made = await insertGeneration(running.db, {
+      const made = await insertGeneration(parts.db, {
         domainId: domain.id,
         liveId: domain.generationId,
         model: manifest.id,
@@ -200,17 +148,17 @@ for (const backend of databases()) {
     }
     const build = () => buildGenerations(deps())
     const fill = async ({ id }: GenerationRow) => {
-      while (!(await fillGeneration(running.db, id)));
+      while (!(await fillGeneration(parts.db, id)));
     }
     const now = async (domain: Domain, { id }: Pick<GenerationRow, 'id'>): Promise<GenerationRow> => {
-      const row = await getGeneration(running.db, domain.id, id)
+      const row = await getGeneration(parts.db, domain.id, id)
       if (row === undefined) throw new Error('the generation is gone')
       return row
     }
-    const progress = async ({ id }: Pick<GenerationRow, 'id'>) => (await progressOf(running.db, [id])).get(id)
+    const progress = async ({ id }: Pick<GenerationRow, 'id'>) => (await progressOf(parts.db, [id])).get(id)
     /** What readers of a generation find, document by document. */
     const published = (generationId: number) =>
-      running.db.query<{
+      parts.db.query<{
         id: string
         revision: number
         title: string | null
@@ -244,12 +192,12 @@ for (const backend of databases()) {
         expect(await published(made.id)).toEqual(before)
         expect(await idsFound(domain, made.id, 'report 3')).toEqual(found)
         expect(await progress(made)).toMatchObject({ total: 6, ready: 6, waiting: 0, textsPending: 0 })
-        expect(await completeness(running.db, made.id, settings())).toMatchObject({
+        expect(await completeness(parts.db, made.id, settings())).toMatchObject({
           complete: true,
           open: 0,
           failed: 0,
         })
-        await running.db.query(`update millrace.generations set state = 'ending' where id = $1`, [made.id])
+        await parts.db.query(`update millrace.generations set state = 'ending' where id = $1`, [made.id])
       }
     })
 
@@ -258,18 +206,17 @@ for (const backend of databases()) {
       const sq8 = await begin(domain, { storage: 'sq8' })
       await build()
       // As a switch does it.
-      await running.db.query(`update millrace.generations set state = 'ending' where id = $1`, [
+      await parts.db.query(`update millrace.generations set state = 'ending' where id = $1`, [
         domain.generationId,
       ])
-      await running.db.query(
-        `update millrace.generations set state = 'live', follows = false where id = $1`,
-        [sq8.id],
-      )
+      await parts.db.query(`update millrace.generations set state = 'live', follows = false where id = $1`, [
+        sq8.id,
+      ])
       const coded = await findDomainAt(deps(), domain.name, String(sq8.id))
       const full = await begin(coded, { storage: 'full' })
       await build()
       expect((await now(domain, full)).textsEmbedded).toBe(0)
-      const [near] = await running.db.query<{ least: number; rows: number }>(
+      const [near] = await parts.db.query<{ least: number; rows: number }>(
         `select min(-(a.embedding <#> b.embedding))::float8 as least, count(*)::int as rows
          from millrace.vectors_${domain.generationId} a join millrace.vectors_${full.id} b using (text_hash)`,
       )
@@ -281,7 +228,7 @@ for (const backend of databases()) {
       const domain = await createDomain(deps(), { name: `build-${created++}`, model: 'external', dims: 3 })
       const given = (id: string, vector: number[]) => ({ id, chunks: [{ text: id, vector }] })
       await submit(domain, [given('x', [1, 0, 0]), given('y', [0, 1, 0])])
-      const made = await insertGeneration(running.db, {
+      const made = await insertGeneration(parts.db, {
         ...domain,
         domainId: domain.id,
         liveId: domain.generationId,
@@ -312,12 +259,12 @@ for (const backend of databases()) {
       expect(without(await published(made.id))).toEqual(without(await published(domain.generationId)))
 
       // The same generation without copying weighs terms the same.
-      await running.db.query(`update millrace.generations set state = 'retired' where id = $1`, [made.id])
+      await parts.db.query(`update millrace.generations set state = 'retired' where id = $1`, [made.id])
       const anew = await begin(domain, { chunking: SIZES.small, copy: false })
       await build()
       await embedAll(engine)
       expect((await now(domain, anew)).textsCopied).toBe(0)
-      const [apart] = await running.db.query<{ most: number; rows: number }>(
+      const [apart] = await parts.db.query<{ most: number; rows: number }>(
         `select max(a.weights <-> b.weights)::float8 as most, count(*)::int as rows
          from millrace.terms_${made.id} a join millrace.terms_${anew.id} b using (text_hash)`,
       )
@@ -333,7 +280,7 @@ for (const backend of databases()) {
       await build()
       const row = await now(domain, made)
       expect(row).toMatchObject({ textsCopied: 0, builtAt: expect.any(Date) })
-      const [vectors] = await running.db.query<{ count: number }>(
+      const [vectors] = await parts.db.query<{ count: number }>(
         `select count(*)::int as count from millrace.vectors_${made.id}`,
       )
       expect(row.textsEmbedded).toBe(vectors?.count)
@@ -382,7 +329,7 @@ for (const backend of databases()) {
         'short-3',
       ])
       expect(live).toContainEqual(expect.objectContaining({ id: 'short-2', metadata: { only: 'this' } }))
-      const [left] = await running.db.query<{ orphans: number; pending: number }>(
+      const [left] = await parts.db.query<{ orphans: number; pending: number }>(
         `select (
            select count(*)::int from millrace.vectors_${made.id} v where v.orphaned_at is null and not exists (
              select 1 from millrace.chunks c where c.generation_id = $1 and c.text_hash = v.text_hash
@@ -392,7 +339,7 @@ for (const backend of databases()) {
       )
       expect(left).toEqual({ orphans: 0, pending: 0 })
       await build()
-      expect((await completeness(running.db, made.id, settings()))?.complete).toBe(true)
+      expect((await completeness(parts.db, made.id, settings()))?.complete).toBe(true)
     })
 
     test('a revision that is cancelled, or fails, is told as lost, and nothing waits for ever', async () => {
@@ -400,14 +347,14 @@ for (const backend of databases()) {
       const made = await begin(domain, { chunking: SIZES.small })
       const id = await submit(domain, [{ ...short(1), text: 'Note 1: never embedded.' }])
       await cancelIngestion(deps(), id)
-      ranges = []
+      ranges.splice(0)
       await build()
       await embedAll()
       expect(await progress(made)).toMatchObject({ ready: 2, failed: 1, lost: 1 })
-      expect(await generationErrors(running.db, made.id)).toMatchObject([
+      expect(await generationErrors(parts.db, made.id)).toMatchObject([
         { code: 'REVISION_CANCELLED', count: 1, example: { document: 'short-1' } },
       ])
-      expect((await completeness(running.db, made.id, settings()))?.complete).toBe(false)
+      expect((await completeness(parts.db, made.id, settings()))?.complete).toBe(false)
       // Submitted again it comes by itself.
       await submit(domain, [{ ...short(1), text: 'Note 1: embedded at last.' }])
       await prepare()
@@ -430,11 +377,11 @@ for (const backend of databases()) {
       await cancelIngestion(deps(), id)
       await embedAll()
       expect(await progress(made)).toMatchObject({ ready: 1, embedding: 1 })
-      await running.db.query(
+      await parts.db.query(
         `update millrace.generation_documents set leased_until = '-infinity' where generation_id = $1`,
         [made.id],
       )
-      await recheckBeside(running.db, 30)
+      await recheckBeside(parts.db, 30)
       expect(await progress(made)).toMatchObject({ total: 1, ready: 1, failed: 0 })
     })
 
@@ -490,7 +437,7 @@ for (const backend of databases()) {
       await Promise.all([embedAll(), embedAll()])
       await Promise.all([build(), build()])
       const row = await now(domain, made)
-      const [texts] = await running.db.query<{ count: number }>(
+      const [texts] = await parts.db.query<{ count: number }>(
         'select count(distinct text_hash)::int as count from millrace.chunks where generation_id = $1',
         [made.id],
       )
@@ -501,7 +448,7 @@ for (const backend of databases()) {
     test('what a worker had that died is taken up when its time is over, and given up after five times', async () => {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { chunking: SIZES.small })
-      const { db } = running
+      const { db } = parts
       const options = { chunksFrom: null, documents: 10, ownedSeconds: 600 }
       await fill(made)
       expect(await claimBeside(db, made.id, options)).toHaveLength(2)
@@ -515,7 +462,7 @@ for (const backend of databases()) {
       await lapse()
       expect(await build()).toBe(2)
       // A batch in hand is lost: that one is embedded again, and no other.
-      const [lost] = await dispatch(db, { ...POLICY, leasesMax: 1 })
+      const [lost] = await dispatch(db, { ...SMALL_LEASES, leasesMax: 1 })
       await db.query(`update millrace.leases set leased_until = now() - interval '1 s' where id = $1`, [
         lost?.id,
       ])
@@ -542,12 +489,12 @@ for (const backend of databases()) {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { chunking: SIZES.small })
       await build()
-      await running.db.query(
+      await parts.db.query(
         `update millrace.generation_documents set state = 'preparing', leased_until = now() + interval '1 hour'
          where generation_id = $1`,
         [made.id],
       )
-      await releaseOwners(running.db)
+      await releaseOwners(parts.db)
       expect(await build()).toBe(2)
     })
 
@@ -555,12 +502,12 @@ for (const backend of databases()) {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { chunking: SIZES.small })
       await build()
-      await running.db.query('delete from millrace.pending')
-      await running.db.query(
+      await parts.db.query('delete from millrace.pending')
+      await parts.db.query(
         `update millrace.generation_documents set leased_until = '-infinity' where generation_id = $1`,
         [made.id],
       )
-      expect(await recheckBeside(running.db, 30)).toBeGreaterThan(0)
+      expect(await recheckBeside(parts.db, 30)).toBeGreaterThan(0)
       await embedAll()
       expect(await progress(made)).toMatchObject({ ready: 2 })
     })
@@ -569,38 +516,38 @@ for (const backend of databases()) {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { chunking: SIZES.small })
       const pause = (paused: boolean) =>
-        patchGeneration(running.db, { domainId: domain.id, id: made.id, states: ['building'] }, { paused })
+        patchGeneration(parts.db, { domainId: domain.id, id: made.id, states: ['building'] }, { paused })
       await pause(true)
       expect(await build()).toBe(0)
       await pause(false)
       expect(await build()).toBe(2)
       await pause(true)
-      expect(await dispatch(running.db, POLICY)).toEqual([])
+      expect(await dispatch(parts.db, SMALL_LEASES)).toEqual([])
       await pause(false)
-      expect((await dispatch(running.db, POLICY)).length).toBeGreaterThan(0)
+      expect((await dispatch(parts.db, SMALL_LEASES)).length).toBeGreaterThan(0)
     })
 
     test('a pause takes back the leases that nobody has begun, and leaves the others to whoever has them', async () => {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { copy: false, chunking: SIZES.small })
       await build()
-      const [begun, ...others] = await dispatch(running.db, { ...POLICY, leaseTexts: 1 })
+      const [begun, ...others] = await dispatch(parts.db, { ...SMALL_LEASES, leaseTexts: 1 })
       if (begun === undefined || others.length === 0) throw new Error('too few leases')
-      expect(await openLease(running.db, begun, 3)).toHaveLength(1)
+      expect(await openLease(parts.db, begun, 3)).toHaveLength(1)
       await patchGeneration(
-        running.db,
+        parts.db,
         { domainId: domain.id, id: made.id, states: ['building'] },
         { paused: true },
       )
-      await takeBackLeases(running.db, made.id)
-      expect(await listLeases(running.db, 0)).toEqual([begun])
+      await takeBackLeases(parts.db, made.id)
+      expect(await listLeases(parts.db, 0)).toEqual([begun])
       for (const lease of others) {
         expect(await embedLease({ ...deps(), engine: quick }, lease)).toEqual({ texts: 0, tokens: 0 })
       }
       expect((await embedLease({ ...deps(), engine: quick }, begun)).texts).toBe(1)
       expect((await progress(made))?.textsPending).toBe(others.length)
       await patchGeneration(
-        running.db,
+        parts.db,
         { domainId: domain.id, id: made.id, states: ['building'] },
         { paused: false },
       )
@@ -619,9 +566,9 @@ for (const backend of databases()) {
       await build()
       await submit(domain, texts('new'))
       await prepare()
-      await running.db.query('delete from millrace.turns')
-      await dispatch(running.db, { ...POLICY, leasesMax: 12, leaseTexts: 2 })
-      const [given] = await running.db.query<{ share: number }>(
+      await parts.db.query('delete from millrace.turns')
+      await dispatch(parts.db, { ...SMALL_LEASES, leasesMax: 12, leaseTexts: 2 })
+      const [given] = await parts.db.query<{ share: number }>(
         `select (sum(tokens) filter (where generation_id = $1) / sum(tokens))::float8 as share from millrace.leases`,
         [made.id],
       )
@@ -638,10 +585,10 @@ for (const backend of databases()) {
       await build()
       await embedAll(fragile)
       expect(await progress(made)).toMatchObject({ ready: 2, failed: 1, lost: 1, textsPending: 0 })
-      expect(await generationErrors(running.db, made.id)).toEqual([
+      expect(await generationErrors(parts.db, made.id)).toEqual([
         { code: 'NOT_FINITE', count: 1, example: { document: 'bad', message: 'The vector is not finite' } },
       ])
-      const [document] = await running.db.query<{ state: string }>(
+      const [document] = await parts.db.query<{ state: string }>(
         `select state from millrace.documents where domain_id = $1 and external_id = 'bad'`,
         [domain.id],
       )
@@ -650,7 +597,7 @@ for (const backend of databases()) {
 
     test('only what was published since a moment is taken over, and keeps its date', async () => {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
-      await running.db.query(
+      await parts.db.query(
         `update millrace.published p set published_at = '2020-01-01' from millrace.documents d
          where d.id = p.document_id and p.generation_id = $1 and d.external_id = 'long-1'`,
         [domain.generationId],
@@ -661,7 +608,7 @@ for (const backend of databases()) {
       const row = await now(domain, made)
       expect(row.textsCopied).toBe(1)
       expect(row.textsEmbedded).toBeGreaterThan(0)
-      const dates = await running.db.query<{ same: boolean }>(
+      const dates = await parts.db.query<{ same: boolean }>(
         `select p.published_at = l.published_at as same from millrace.published p
          join millrace.published l on l.document_id = p.document_id and l.generation_id = $2
          join millrace.documents d on d.id = p.document_id
@@ -675,7 +622,7 @@ for (const backend of databases()) {
       const domain = await ingested(DOCUMENTS.slice(0, 2))
       const made = await begin(domain, { storage: 'half' })
       await build()
-      const { outcome } = await switchTo(running.db, {
+      const { outcome } = await switchTo(parts.db, {
         domainId: domain.id,
         generationId: made.id,
         force: null,
@@ -685,7 +632,7 @@ for (const backend of databases()) {
       })
       expect(outcome).toBe('switched')
       const which = { domainId: domain.id, id: domain.generationId, states: ['retired'] as const }
-      await patchGeneration(running.db, which, { keepUpToDate: true })
+      await patchGeneration(parts.db, which, { keepUpToDate: true })
       const live = await findDomainAt(deps(), domain.name, String(made.id))
       await submit(live, [long(9)])
       await prepare()
@@ -704,21 +651,21 @@ for (const backend of databases()) {
         const made = await begin(domain, { storage: 'half' })
         const policy = { indexRowsMin: 5 }
         const few = { ...settings(), ...policy }
-        expect(await buildIndex(running.db, { rowsMin: 5 })).toBe(domain.generationId)
+        expect(await buildIndex(parts.db, { rowsMin: 5 })).toBe(domain.generationId)
         await buildGenerations({ ...deps(), settings: few })
-        expect(await completeness(running.db, made.id, policy)).toMatchObject({
+        expect(await completeness(parts.db, made.id, policy)).toMatchObject({
           complete: false,
           indexDue: true,
           termCountsDue: false,
         })
-        expect(await buildIndex(running.db, { rowsMin: 5 })).toBe(made.id)
+        expect(await buildIndex(parts.db, { rowsMin: 5 })).toBe(made.id)
         await buildGenerations({ ...deps(), settings: few })
         expect(await now(domain, made)).toMatchObject({
           builtAt: expect.any(Date),
           indexedAt: expect.any(Date),
           termsCountedAt: expect.any(Date),
         })
-        const [rows] = await running.db.query<{ reltuples: number }>(
+        const [rows] = await parts.db.query<{ reltuples: number }>(
           `select reltuples from pg_class where oid = 'millrace.vectors_${made.id}'::regclass`,
         )
         expect(rows?.reltuples).toBe(6)

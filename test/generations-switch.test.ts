@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Engine, openEngine } from '@millrace/embed'
+import { openEngine } from '@millrace/embed'
 import { CodedError } from '@millrace/errors'
 import {
-  type Backends,
   buildGenerations,
   cancelGeneration,
   cancelIngestion,
@@ -15,12 +14,9 @@ import {
   findDomain,
   getIngestion,
   type KnownDomains,
-  openBackends,
   openKnownDomains,
   openLog,
-  openPreparer,
   openQueryCache,
-  openReading,
   prepareRange,
   readSettings,
   recipeHash,
@@ -35,8 +31,6 @@ import {
   switchGeneration,
 } from '@millrace/flow'
 import {
-  type DispatchPolicy,
-  type DocumentRange,
   deleteDocument,
   dispatch,
   endSlice,
@@ -46,19 +40,10 @@ import {
   type NewGeneration,
   syncSources,
 } from '@millrace/store'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databases, type Place } from './support/backends.js'
+import { afterAll, describe, expect, test } from 'vitest'
+import { databases } from './support/backends.js'
+import { MODEL, OTHER, openParts, SMALL_LEASES } from './support/parts.js'
 import { TEST_ENV, until } from './support/world.js'
-
-const MODEL = 'all-minilm-l6-v2'
-const OTHER = 'bge-small-zh-v1.5'
-const POLICY: DispatchPolicy = {
-  workers: 1,
-  leasesMax: 100,
-  leaseTokens: 400,
-  leaseTexts: 64,
-  leaseSeconds: 600,
-}
 
 const report = (n: number, sentences = 12) => ({
   id: `report-${n}`,
@@ -78,52 +63,15 @@ type Change = Partial<NewGeneration> & { readonly size?: number }
 
 for (const backend of databases()) {
   describe(`the switch, ${backend.name}`, () => {
-    const preparer = openPreparer(log)
-    const reading = openReading(readSettings({}), log)
+    const parts = openParts(backend, engine, log)
+    const { ranges, preparer, prepare, embedAll } = parts
     const cache = openQueryCache({ entries: 1_000 })
-    let place: Place
-    let running: Backends
-    let ranges: DocumentRange[] = []
-    const settings = () => readSettings({ ...TEST_ENV, ...place.env })
-    const deps = () => ({
-      db: running.db,
-      engine: engine as Engine,
-      defaultModel: MODEL,
-      preparer,
-      ...reading,
-      cache,
-      known: openKnownDomains({ db: running.db }),
-      log,
-      settings: settings(),
-      queues: {
-        ...running.queues,
-        addPrepare: async (given: readonly DocumentRange[]) => void ranges.push(...given),
-      },
-    })
-    beforeAll(async () => {
-      place = await backend.open()
-      running = await openBackends(settings(), log)
-    })
-    afterAll(async () => {
-      await preparer.close()
-      await reading.close()
-      await running.close()
-      await place.remove()
-    })
+    const deps = () => ({ ...parts.deps(), cache, known: openKnownDomains({ db: parts.db }) })
 
     const submit = async (domain: Domain, given: readonly object[], sync: 'full' | null = null) => {
       const options = sync === null ? undefined : { source: 's', sync }
       const to = await findDomain(deps(), domain.name)
       return (await submitDocuments(deps(), to, given as { id: string; text: string }[], options)).ingestion
-    }
-    const prepare = async () => {
-      for (const range of ranges.splice(0)) await prepareRange(deps(), range)
-    }
-    const embedAll = async () => {
-      for (let leases = await dispatch(running.db, POLICY); leases.length > 0; ) {
-        for (const lease of leases) await embedLease(deps(), lease)
-        leases = await dispatch(running.db, POLICY)
-      }
     }
     const work = async () => {
       await prepare()
@@ -131,7 +79,7 @@ for (const backend of databases()) {
     }
     let created = 0
     const ingested = async (given: readonly object[] = DOCUMENTS) => {
-      ranges = []
+      ranges.splice(0)
       const domain = await createDomain(deps(), { name: `switch-${created++}`, chunking: { size: 128 } })
       if (given.length > 0) await submit(domain, given)
       await work()
@@ -145,7 +93,7 @@ for (const backend of databases()) {
         manifest.id === live.model
           ? changedRecipe(live.recipe, manifest, wishes)
           : recipeOf(manifest, { chunking: { size: size ?? 48 } })
-      const made = await insertGeneration(running.db, {
+      const made = await insertGeneration(parts.db, {
         domainId: live.id,
         liveId: live.generationId,
         dims: manifest.dims,
@@ -181,26 +129,26 @@ for (const backend of databases()) {
     ) => switchGeneration({ ...deps(), ...more }, domain.name, String(id), wishes)
     const rollback = (domain: Domain) => rollbackGeneration(deps(), domain.name)
     const row = async (domain: Domain, { id }: Pick<GenerationRow, 'id'>) => {
-      const found = await getGeneration(running.db, domain.id, id)
+      const found = await getGeneration(parts.db, domain.id, id)
       if (found === undefined) throw new Error('the generation is gone')
       return found
     }
     const states = async (domain: Domain) =>
       (
-        await running.db.query<{ id: number; state: string }>(
+        await parts.db.query<{ id: number; state: string }>(
           'select id, state from millrace.generations where domain_id = $1 order by id',
           [domain.id],
         )
       ).map(({ state }) => state)
     const documents = (domain: Domain) =>
-      running.db.query<{ id: string; state: string; chunks: number | null; code: string | null }>(
+      parts.db.query<{ id: string; state: string; chunks: number | null; code: string | null }>(
         `select external_id as id, state, chunks, error_code as code from millrace.documents
          where domain_id = $1 order by 1`,
         [domain.id],
       )
     const chunksOf = async (id: number) =>
       (
-        await running.db.query<{ key: string }>(
+        await parts.db.query<{ key: string }>(
           `select d.external_id || ' ' || c.ordinal || ' ' || c.text as key
            from millrace.chunks c join millrace.documents d on d.id = c.document_id where c.generation_id = $1`,
           [id],
@@ -208,19 +156,19 @@ for (const backend of databases()) {
       ).map(({ key }) => key)
     const tables = async (id: number) =>
       (
-        await running.db.query<{ name: string }>(
+        await parts.db.query<{ name: string }>(
           `select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where n.nspname = 'millrace' and c.relkind = 'r' and c.relname in ('vectors_' || $1, 'terms_' || $1) order by 1`,
           [id],
         )
       ).map(({ name }) => name)
     const settle = async () => {
-      await running.db.query(`update millrace.generations set retired_at = retired_at - interval '1 hour'
+      await parts.db.query(`update millrace.generations set retired_at = retired_at - interval '1 hour'
         where state in ('retired', 'ending')`)
       await endGenerations(deps())
     }
     const soakOver = (domain: Domain) =>
-      running.db.query(
+      parts.db.query(
         `update millrace.generations set drop_at = now(), retired_at = now() - interval '2 minutes'
          where domain_id = $1 and state = 'retired'`,
         [domain.id],
@@ -262,7 +210,7 @@ for (const backend of databases()) {
       }
       const reader = async () => {
         while (!isOver) {
-          const rows = await running.db.query<{ dims: number; own: number }>(
+          const rows = await parts.db.query<{ dims: number; own: number }>(
             `select distinct vector_dims(embedding) as dims, (
                select g.dims from millrace.generations g where g.domain_id = $1 and g.state = 'live'
              ) as own from millrace_domains."${domain.name}"`,
@@ -314,7 +262,7 @@ for (const backend of databases()) {
       // Some are embedded, some wait to be, some were not begun.
       const ingestion = await submit(domain, [report(11, 60), report(12, 60)])
       await prepare()
-      const leases = await dispatch(running.db, POLICY)
+      const leases = await dispatch(parts.db, SMALL_LEASES)
       const [first] = leases
       if (first === undefined) throw new Error('no lease')
       await embedLease(deps(), first)
@@ -335,7 +283,7 @@ for (const backend of databases()) {
       const own = (await chunksOf(next.id)).filter((key) => /^report-1[12] /.test(key))
       expect(done.chunks).toEqual({ total: own.length, embedded: own.length, reused: 0 })
       expect((await find(domain, 'report 12')).model).toBe(OTHER)
-      const [waiting] = await running.db.query<{ count: number }>(
+      const [waiting] = await parts.db.query<{ count: number }>(
         'select count(*)::int as count from millrace.pending',
       )
       expect(waiting?.count).toBe(0)
@@ -373,7 +321,7 @@ for (const backend of databases()) {
       await switchTo(domain, next)
       await submit(domain, [report(31), { ...report(1), text: 'Report 1 is about a kettle now.' }])
       await work()
-      await deleteDocument(running.db, domain.id, 'report-2')
+      await deleteDocument(parts.db, domain.id, 'report-2')
       const back = await rollback(domain)
       expect(back).toMatchObject({ live: String(domain.generationId), retired: String(next.id), behind: 2 })
       expect(await getIngestion(deps(), String(back.ingestion))).toMatchObject({
@@ -433,14 +381,14 @@ for (const backend of databases()) {
       const domain = await ingested()
       const next = await begin(domain, { model: OTHER })
       await buildGenerations(deps())
-      const leases = await dispatch(running.db, POLICY)
+      const leases = await dispatch(parts.db, SMALL_LEASES)
       expect(leases.length).toBeGreaterThan(1)
       expect(await cancelGeneration(deps(), domain.name, String(next.id))).toMatchObject({ state: 'ending' })
       for (const lease of leases) expect(await embedLease(deps(), lease)).toEqual({ texts: 0, tokens: 0 })
-      expect(await dispatch(running.db, POLICY)).toEqual([])
+      expect(await dispatch(parts.db, SMALL_LEASES)).toEqual([])
       await buildGenerations(deps())
       // As far as a process came that died.
-      await endSlice(running.db, next.id)
+      await endSlice(parts.db, next.id)
       await endGenerations(deps())
       expect(await row(domain, next)).toMatchObject({ state: 'ended', endedBy: 'cancelled' })
       expect(await tables(next.id)).toEqual([])
@@ -475,7 +423,7 @@ for (const backend of databases()) {
       expect((await find(domain, 'report 3', late)).model).toBe(OTHER)
       expect(await refused(rollback(domain))).toMatchObject({ code: 'NOTHING_TO_ROLL_BACK' })
       // Its documents can still be changed and deleted.
-      expect(await deleteDocument(running.db, domain.id, 'report-1')).toBe(true)
+      expect(await deleteDocument(parts.db, domain.id, 'report-1')).toBe(true)
       await deleteDomain(deps(), domain.name)
       expect(await refused(find(domain, 'report 3', late))).toMatchObject({ code: 'UNKNOWN_DOMAIN' })
     })
@@ -503,20 +451,20 @@ for (const backend of databases()) {
     test('what is not complete is refused; with force what failed fails', async () => {
       const domain = await ingested()
       const next = await begin(domain, { model: OTHER })
-      await running.db.query('update millrace.generations set paused = true where id = $1', [next.id])
+      await parts.db.query('update millrace.generations set paused = true where id = $1', [next.id])
       expect(await refused(switchTo(domain, next))).toMatchObject({
         code: 'GENERATION_NOT_COMPLETE',
         details: { filled: false },
       })
-      await running.db.query('update millrace.generations set paused = false where id = $1', [next.id])
+      await parts.db.query('update millrace.generations set paused = false where id = $1', [next.id])
       await build()
-      await running.db.query(
+      await parts.db.query(
         `update millrace.generation_documents set state = 'failed', error_code = 'EMBED_GAVE_UP', error_message = 'It broke'
          where generation_id = $1 and document_id = (
            select id from millrace.documents where domain_id = $2 and external_id = 'report-3')`,
         [next.id, domain.id],
       )
-      await running.db.query(
+      await parts.db.query(
         `delete from millrace.published where generation_id = $1 and document_id = (
            select id from millrace.documents where domain_id = $2 and external_id = 'report-3')`,
         [next.id, domain.id],
@@ -552,7 +500,7 @@ for (const backend of databases()) {
       expect(await switchDue(automatic)).toBe(0)
       expect(asked).toBe(2)
       passed = true
-      await running.db.query(`update millrace.roles set until = '-infinity' where name like 'switch %'`)
+      await parts.db.query(`update millrace.roles set until = '-infinity' where name like 'switch %'`)
       expect(await Promise.all([switchDue(automatic), switchDue(automatic)])).toEqual(
         expect.arrayContaining([1, 0]),
       )
@@ -582,7 +530,7 @@ for (const backend of databases()) {
     test.runIf(backend.isServer)('who holds the view, also an idle one, is named', async () => {
       const domain = await ingested()
       const next = await built(domain)
-      const found = await running.db.transact(async (tx) => {
+      const found = await parts.db.transact(async (tx) => {
         const [own] = await tx.query<{ pid: number }>(
           `select pg_backend_pid() as pid from (select 1 from millrace_domains."${domain.name}" limit 1) v`,
         )
@@ -644,7 +592,7 @@ for (const backend of databases()) {
       await cancelIngestion(deps(), ingestion)
       const synced = await submit(domain, [report(61), report(62)], 'full')
       await work()
-      await syncSources(running.db)
+      await syncSources(parts.db)
       const next = await built(domain)
       const again = await submit(domain, [report(61)], 'full')
       const late = await submit(domain, [report(71)])
@@ -652,7 +600,7 @@ for (const backend of databases()) {
       await switchTo(domain, next)
       await resumeIngestion(deps(), ingestion)
       await work()
-      await syncSources(running.db)
+      await syncSources(parts.db)
       for (const id of [ingestion, synced, again, late]) {
         expect(await getIngestion(deps(), id), id).toMatchObject({ state: 'finished' })
       }
@@ -715,7 +663,7 @@ for (const backend of databases()) {
       const domain = await createDomain(deps(), { name: `switch-${created++}`, model: 'external', dims: 3 })
       const given = (n: number) => ({ id: `v${n}`, chunks: [{ text: `v${n}`, vector: [1, n, n * n] }] })
       await submit(domain, [given(0)])
-      const made = await insertGeneration(running.db, {
+      const made = await insertGeneration(parts.db, {
         ...domain,
         domainId: domain.id,
         liveId: domain.generationId,
@@ -754,7 +702,7 @@ for (const backend of databases()) {
       const sent = await submitting
       expect(live).toBe(3)
       await buildGenerations(deps())
-      const counts = await running.db.query<{ count: number }>(
+      const counts = await parts.db.query<{ count: number }>(
         'select count(*)::int as count from millrace.published where generation_id = any($1) group by generation_id',
         [[domain.generationId, made.id]],
       )
